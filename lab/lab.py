@@ -1,0 +1,500 @@
+#!/usr/bin/env python3
+"""Make and remove lab machines: Debian 13 with systemd as process 1, reached over SSH.
+
+A machine is a systemd-nspawn container on an overlay of one shared base made by mmdebstrap, with
+a cgroup and an address of its own on a bridge with NAT. It survives `reboot`. Machines take over
+the controller's Debian mirror, apt options, certificates and name servers.
+
+    lab.py up NAME...            make the machines, or leave them as they are
+    lab.py down [--purge] NAME...  remove them; with the last one, the network (and the base) too
+    lab.py list                  name and address of every machine
+
+Needs root and, of Debian's packages, systemd-container, mmdebstrap, iproute2, nftables and
+openssh-client. `LAB_NETWORK` (a /24 such as 10.99.7.0/24) chooses another network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import ipaddress
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+STATE = Path("/var/lib/jewelry-lab")
+CACHE = Path("/var/cache/jewelry-lab")
+MACHINES = STATE / "machines"
+KEY = STATE / "id_ed25519"
+SSH_CONFIG = STATE / "ssh_config"
+
+SUITE = "trixie"
+PACKAGES = (
+    "ca-certificates dbus iproute2 openssh-server python3 python3-apt sudo systemd-sysv udev"
+).split()
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "ssh-keygen": "openssh-client",
+}
+BRIDGE = "jewelry-lab"
+DEFAULT_NETWORK = "10.213.77.0/24"
+BOOT_SECONDS = 60
+REBOOT_STATUS = 133  # systemd-nspawn's exit status with --keep-unit when the machine reboots
+
+
+class LabError(Exception):
+    """What went wrong and what to do about it, in words for the operator."""
+
+
+def run(*command: str | Path, **options) -> str:
+    """Run a command and return its standard output; raise LabError with its words if it fails."""
+    done = subprocess.run(
+        [str(word) for word in command], text=True, capture_output=True, check=False, **options
+    )
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).strip()
+        raise LabError(f"`{' '.join(map(str, command))}` failed ({done.returncode}): {words}")
+    return done.stdout
+
+
+def say(message: str) -> None:
+    """Tell the operator what is being done."""
+    print(message, flush=True)
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Let one lab command at a time change the shared state."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# --- What the controller must offer ---------------------------------------------------------------
+
+
+def check_controller() -> None:
+    """Raise LabError unless this machine can carry lab machines."""
+    if os.geteuid() != 0:
+        raise LabError("lab machines need root: run this with sudo")
+    missing = {package for tool, package in TOOLS.items() if not shutil.which(tool)}
+    if missing:
+        raise LabError(f"missing Debian packages: apt-get install {' '.join(sorted(missing))}")
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        subprocess.run(["modprobe", "overlay"], check=False, capture_output=True)
+        if "overlay" not in Path("/proc/filesystems").read_text():
+            raise LabError("this kernel has no overlay filesystem (modprobe overlay failed)")
+    cgroup_roots()
+
+
+def cgroup_roots() -> list[Path]:
+    """Return the cgroup hierarchies systemd keeps: one on a unified host, two on a hybrid one."""
+    top = Path("/sys/fs/cgroup")
+    if (top / "cgroup.controllers").exists():
+        return [top]
+    if (top / "unified/cgroup.procs").exists():
+        return [top / name for name in ("unified", "systemd") if (top / name).is_dir()]
+    raise LabError("no cgroup v2 hierarchy is mounted below /sys/fs/cgroup: systemd needs one")
+
+
+def host_runs_systemd() -> bool:
+    """Tell whether the controller itself was booted with systemd."""
+    return Path("/run/systemd/system").is_dir()
+
+
+# --- The base: Debian's packages, made once -------------------------------------------------------
+
+
+def apt_sources() -> list[str]:
+    """Return sources.list lines for SUITE on the mirrors that the controller uses for Debian."""
+    listing = run(
+        "apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages"
+    )
+    mirrors = dict(line.split("|", 1) for line in reversed(listing.splitlines()))
+    if "Debian" not in mirrors:
+        raise LabError("apt knows no Debian mirror: check /etc/apt/sources*, run apt-get update")
+    lines = [f"deb {mirrors['Debian']} {suite} main" for suite in (SUITE, f"{SUITE}-updates")]
+    if "Debian-Security" in mirrors:
+        lines.append(f"deb {mirrors['Debian-Security']} {SUITE}-security main")
+    return lines
+
+
+def apt_options() -> list[str]:
+    """Return the controller's apt options that say how to fetch (proxies, checks, retries)."""
+    wanted = re.compile(r"Acquire::(http|https|Check-|Retries|ForceIPv)[^ ]* \"[^\"]+\";")
+    return [
+        line
+        for line in run("apt-config", "dump").splitlines()
+        if wanted.match(line) and "Auto-Detect" not in line
+    ]
+
+
+def certificates() -> dict[str, bytes]:
+    """Return the certificates the controller's operator added to those it trusts, by file name."""
+    folder = Path("/usr/local/share/ca-certificates")
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.crt"))}
+
+
+def base() -> Path:
+    """Return the folder of the base system, made first if its recipe has changed."""
+    sources, options, trusted = apt_sources(), apt_options(), certificates()
+    recipe = json.dumps([SUITE, PACKAGES, sources, options, [c.hex() for c in trusted.values()]])
+    folder = CACHE / f"base-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    if folder.exists():
+        return folder
+    say(f"making the base system from Debian's packages ({SUITE}); this takes about a minute")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f"unfinished-{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    run(
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        *(f"--aptopt={option}" for option in options),
+        SUITE,
+        unfinished,
+        *sources,
+    )
+    for name, content in trusted.items():
+        (unfinished / "usr/local/share/ca-certificates" / name).write_bytes(content)
+    run("chroot", unfinished, "update-ca-certificates")
+    run("chroot", unfinished, "systemctl", "enable", "systemd-networkd")
+    for leftover in [*unfinished.glob("etc/ssh/ssh_host_*"), unfinished / "etc/machine-id"]:
+        leftover.unlink(missing_ok=True)
+    unfinished.rename(folder)
+    return folder
+
+
+# --- The network: one bridge with NAT -------------------------------------------------------------
+
+
+def network() -> ipaddress.IPv4Network:
+    """Return the lab's network: that of the bridge if it stands, else the one to make."""
+    recorded = STATE / "network"
+    text = recorded.read_text() if recorded.exists() else None
+    wanted = os.environ.get("LAB_NETWORK") or text or DEFAULT_NETWORK
+    try:
+        chosen = ipaddress.IPv4Network(wanted)
+    except ValueError as error:
+        raise LabError(f"LAB_NETWORK={wanted} is not a network such as 10.99.7.0/24") from error
+    if chosen.prefixlen > 24:
+        raise LabError(f"LAB_NETWORK={wanted} is too small: give a /24")
+    if text and text != str(chosen):
+        raise LabError(f"the lab already stands on {text}: remove its machines first (make down)")
+    return chosen
+
+
+def make_network() -> ipaddress.IPv4Network:
+    """Make the bridge, its address and the NAT rule; leave them alone if they stand."""
+    chosen = network()
+    if Path(f"/sys/class/net/{BRIDGE}").exists():
+        return chosen
+    for route in json.loads(run("ip", "-json", "route")):
+        if route["dst"] != "default" and ipaddress.IPv4Network(route["dst"]).overlaps(chosen):
+            raise LabError(
+                f"{chosen} is taken here by {route['dst']} on {route['dev']}: "
+                "choose another, such as LAB_NETWORK=10.99.7.0/24"
+            )
+    rules = (
+        "table ip jewelry_lab {\n chain nat {\n  type nat hook postrouting priority srcnat\n"
+        f"  ip saddr {chosen} ip daddr != {chosen} masquerade\n }}\n}}\n"
+    )
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    try:
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        run("ip", "address", "add", f"{chosen[1]}/{chosen.prefixlen}", "dev", BRIDGE)
+        run("nft", "--file", "-", input=rules)
+        (STATE / "ip_forward").write_text(forwarding.read_text())
+        forwarding.write_text("1")
+        run("ip", "link", "set", BRIDGE, "up")
+    except LabError:
+        remove_network()
+        raise
+    (STATE / "network").write_text(str(chosen))
+    return chosen
+
+
+def uplink_mtu() -> int:
+    """Return the MTU in bytes on the way out, which a tunnel or a cloud may have lowered."""
+    routes = json.loads(run("ip", "-json", "route", "show", "default"))
+    return int(Path(f"/sys/class/net/{routes[0]['dev']}/mtu").read_text()) if routes else 1500
+
+
+def remove_network() -> None:
+    """Take away the bridge and the NAT rule and put ip_forward back."""
+    for command in (["ip", "link", "del", BRIDGE], ["nft", "delete table ip jewelry_lab"]):
+        subprocess.run(command, capture_output=True, check=False)
+    before = STATE / "ip_forward"
+    if before.exists():
+        Path("/proc/sys/net/ipv4/ip_forward").write_text(before.read_text())
+    for path in (before, STATE / "network"):
+        path.unlink(missing_ok=True)
+
+
+# --- A machine ------------------------------------------------------------------------------------
+
+
+class Machine:
+    """One lab machine and the files that make it."""
+
+    def __init__(self, name: str):
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name):
+            raise LabError(f"{name!r} is no machine name: a-z, 0-9 and -, at most 30 characters")
+        self.name = name
+        self.folder = MACHINES / name
+        self.root = self.folder / "root"
+        self.pid_file = self.folder / "pid"
+        self.console = self.folder / "console.log"
+        self.cgroups = [top / "jewelry-lab" / name for top in cgroup_roots()]
+        self.unit = f"jewelry-lab-{name}.service"
+
+    @property
+    def address(self) -> str:
+        """The machine's IPv4 address."""
+        return (self.folder / "address").read_text()
+
+    def is_running(self) -> bool:
+        """Tell whether the machine's supervisor is alive."""
+        try:
+            command = Path(f"/proc/{self.pid_file.read_text()}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return self.name.encode() in command.split(b"\0")
+
+    def up(self) -> None:
+        """Make and boot the machine unless it runs, and wait until it answers over SSH."""
+        if self.is_running():
+            return
+        with locked():
+            lower = base()
+            chosen = make_network()
+            if self.folder.exists() and not (self.folder / "ready").exists():
+                shutil.rmtree(self.folder)  # a first start was interrupted
+            if not self.folder.exists():
+                self._make(lower, chosen)
+        say(f"{self.name}: booting on {self.address}")
+        self._start()
+        self._wait_for_ssh()
+
+    def _make(self, lower: Path, chosen: ipaddress.IPv4Network) -> None:
+        for part in ("upper/etc/systemd/network", "upper/etc/ssh", "upper/root/.ssh", "work"):
+            (self.folder / part).mkdir(parents=True)
+        self.root.mkdir()
+        (self.folder / "upper/root").chmod(0o700)
+        (self.folder / "upper/root/.ssh").chmod(0o700)
+        (self.folder / "lower").symlink_to(lower)
+        taken = {path.read_text() for path in MACHINES.glob("*/address")}
+        address = next(str(ip) for ip in list(chosen.hosts())[9:] if str(ip) not in taken)
+        (self.folder / "address").write_text(address)
+        if not KEY.exists():
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "jewelry-lab", "-f", KEY)
+        host_key = self.folder / "upper/etc/ssh/ssh_host_ed25519_key"
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", host_key)
+        public = host_key.with_suffix(".pub").read_text()
+        files = {
+            "upper/etc/hostname": f"{self.name}\n",
+            "upper/etc/hosts": f"127.0.0.1 localhost\n{address} {self.name}\n",
+            "upper/etc/machine-id": "uninitialized\n",
+            "upper/etc/resolv.conf": name_servers(str(chosen[1])),
+            "upper/etc/systemd/network/10-host0.network": (
+                f"[Match]\nName=host0\n\n[Link]\nMTUBytes={uplink_mtu()}\n\n[Network]\n"
+                f"Address={address}/{chosen.prefixlen}\nGateway={chosen[1]}\n"
+            ),
+            "upper/root/.ssh/authorized_keys": KEY.with_suffix(".pub").read_text(),
+            "known_hosts": f"{address} {public}",
+            "ssh_config": (
+                f"Host {self.name}\n  HostName {address}\n  User root\n  IdentityFile {KEY}\n"
+                f"  IdentitiesOnly yes\n  UserKnownHostsFile {self.folder}/known_hosts\n"
+                "  StrictHostKeyChecking yes\n"
+            ),
+            "ready": "",
+        }
+        for path, content in files.items():
+            (self.folder / path).write_text(content)
+        SSH_CONFIG.write_text(f"Include {MACHINES}/*/ssh_config\n")
+
+    def _start(self) -> None:
+        supervise = [sys.executable, str(Path(__file__).resolve()), "supervise", self.name]
+        if host_runs_systemd():
+            run("systemd-run", "--quiet", "--collect", f"--unit={self.unit}",
+                "--property=Delegate=yes", "--property=KillMode=mixed", *supervise)  # fmt: skip
+            return
+        subprocess.Popen(
+            supervise,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _wait_for_ssh(self) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                with socket.create_connection((self.address, 22), timeout=1) as connection:
+                    if connection.recv(4) == b"SSH-":
+                        return
+            time.sleep(0.1)
+        raise LabError(
+            f"{self.name} did not answer on {self.address}:22 within {BOOT_SECONDS} s; "
+            f"the end of {self.console}:\n{tail(self.console)}"
+        )
+
+    def supervise(self) -> None:
+        """Run the machine until it is powered off; start it again when it reboots."""
+        # A cgroup of its own: machines that share one would kill each other's services.
+        if not host_runs_systemd():
+            for group in self.cgroups:
+                group.mkdir(parents=True, exist_ok=True)
+                (group / "cgroup.procs").write_text(str(os.getpid()))
+        self.pid_file.write_text(str(os.getpid()))
+        lower = (self.folder / "lower").resolve()
+        layers = f"lowerdir={lower},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        with self.console.open("ab") as console:
+            # A mount namespace of its own: the mounts vanish with the last process.
+            os.unshare(os.CLONE_NEWNS) if hasattr(os, "unshare") else unshare_mounts()
+            run("mount", "--make-rprivate", "/")
+            run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
+            if not host_runs_systemd():
+                Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
+                run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd/nspawn")
+            command = [
+                "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit",
+                f"--directory={self.root}", f"--machine={self.name}",
+                f"--network-bridge={BRIDGE}", "--resolv-conf=off", "--timezone=off",
+                "--link-journal=no", "--console=read-only",
+            ]  # fmt: skip
+            environment = {**os.environ, "UNIFIED_CGROUP_HIERARCHY": "1"}
+            status = REBOOT_STATUS
+            while status == REBOOT_STATUS:
+                status = subprocess.run(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=console,
+                    stderr=console,
+                    check=False,
+                ).returncode
+
+    def down(self) -> bool:
+        """Kill the machine and remove its files; return whether there was one."""
+        if not self.folder.exists():
+            return False
+        if host_runs_systemd():
+            subprocess.run(["systemctl", "kill", "--signal=SIGKILL", self.unit],
+                           capture_output=True, check=False)  # fmt: skip
+        else:
+            self._kill_cgroup()
+        deadline = time.monotonic() + 20
+        while self.is_running() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if self.is_running():
+            raise LabError(f"{self.name} does not stop: see `ps -p {self.pid_file.read_text()}`")
+        shutil.rmtree(self.folder)
+        return True
+
+    def _kill_cgroup(self) -> None:
+        group = self.cgroups[0]
+        if not group.exists():
+            return
+        (group / "cgroup.kill").write_text("1")
+        deadline = time.monotonic() + 20
+        while "populated 1" in (group / "cgroup.events").read_text():
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name}: processes in {group} do not die")
+            time.sleep(0.05)
+        for group in self.cgroups:
+            for folder in sorted(group.rglob("*/"), reverse=True):
+                folder.rmdir()
+            if group.exists():
+                group.rmdir()
+
+
+def unshare_mounts() -> None:
+    """Give this process a mount namespace of its own (os.unshare came with Python 3.12)."""
+    import ctypes
+
+    clone_newns = 0x00020000
+    if ctypes.CDLL(None, use_errno=True).unshare(clone_newns) != 0:
+        raise LabError(f"no mount namespace to be had: {os.strerror(ctypes.get_errno())}")
+
+
+def name_servers(gateway: str) -> str:
+    """Return a resolv.conf whose servers a machine can reach; a loopback server cannot be."""
+    for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        if Path(path).exists():
+            text = Path(path).read_text()
+            if not re.search(r"^nameserver\s+(127\.|::1)", text, re.MULTILINE):
+                return text
+    return f"nameserver {gateway}\n"
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """Return the last lines of a text file, or a note that it is not there."""
+    if not path.exists():
+        return f"({path} was never written)"
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def remove(names: list[str], purge: bool) -> None:
+    """Remove machines, with the last one the network and, to purge, the base and all state."""
+    with locked():
+        for name in names:
+            if Machine(name).down():
+                say(f"{name}: removed")
+        if not (MACHINES.exists() and any(MACHINES.iterdir())):
+            remove_network()
+            for group in cgroup_roots():
+                with contextlib.suppress(OSError):
+                    (group / "jewelry-lab").rmdir()
+            if purge:
+                shutil.rmtree(CACHE, ignore_errors=True)
+                shutil.rmtree(STATE, ignore_errors=True)
+
+
+def main() -> None:
+    """Do what the command line says; end with status 1 and words when that cannot be done."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("up").add_argument("names", nargs="+")
+    down = verbs.add_parser("down")
+    down.add_argument("--purge", action="store_true")
+    down.add_argument("names", nargs="+")
+    verbs.add_parser("list")
+    verbs.add_parser("supervise").add_argument("name")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        check_controller()
+        if arguments.verb == "up":
+            for name in arguments.names:
+                Machine(name).up()
+        elif arguments.verb == "down":
+            remove(arguments.names, arguments.purge)
+        elif arguments.verb == "supervise":
+            Machine(arguments.name).supervise()
+        else:
+            for folder in sorted(MACHINES.glob("*/address")):
+                say(f"{folder.parent.name} {folder.read_text()}")
+    except LabError as error:
+        sys.exit(f"lab: {error}")
+
+
+if __name__ == "__main__":
+    main()
