@@ -1,0 +1,71 @@
+# The verbs of this repository. `make up` installs the platform on a lab machine; `make test` proves it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH
+LAB := /usr/bin/python3 lab/lab.py
+LAB_SSH := ssh -F /var/lib/jewelry-lab/ssh_config jewelry
+PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nftables tzdata
+TEST_PACKAGES := postgresql redis-server
+
+.PHONY: help up status down test lint test-app test-platform bench lock clean packages test-packages
+
+help: ## show this
+	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+up: packages .venv/.installed ## make the lab machine and install the platform on it
+	ansible-playbook playbooks/lab.yml
+	ansible-playbook playbooks/site.yml
+	@$(LAB_SSH) jewelry-status --wait 180
+	@lab/next-steps
+
+status: ## show what runs on the lab machine
+	@$(LAB_SSH) jewelry-status
+
+down: ## remove the lab machine, its network and its base system
+	$(LAB) down --purge jewelry
+
+test: lint test-app test-platform ## everything below, in this order
+
+lint: packages .venv/.installed ## ansible-lint, yamllint, ruff
+	yamllint .
+	ruff check .
+	ruff format --check .
+	ansible-lint
+
+test-app: test-packages .venv/.installed ## the application's tests on a PostgreSQL and a Redis of their own
+	pg_virtualenv pytest app
+
+test-platform: packages .venv/.installed ## Molecule: every scenario, on lab machines of its own
+	MOLECULE_COMMAND_BORDERS=0 molecule test --all
+
+bench: packages .venv/.installed ## what is measured, on lab machines of its own
+	python benchmarks/install.py
+
+lock: .venv/.installed ## pin the newest versions that pyproject.toml and app/pyproject.toml allow
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header app/pyproject.toml -o app/requirements.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python --generate-hashes --no-header -c app/requirements.lock pyproject.toml -o requirements.lock
+
+clean: ## remove the tools and built releases from this checkout
+	rm -rf .venv build
+
+packages:
+	$(call installed,$(PACKAGES))
+
+test-packages: packages
+	$(call installed,$(TEST_PACKAGES))
+
+# Debian's packages that are needed; apt is asked only when one is missing.
+define installed
+@missing=$$(for p in $(1); do dpkg-query -Wf '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+[ -z "$$missing" ] && exit 0; \
+[ "$$(id -u)" = 0 ] || { echo "$(MAKECMDGOALS) needs root to install $$missing: sudo make $(MAKECMDGOALS)" >&2; exit 1; }; \
+apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing
+endef
+
+.venv/.installed: requirements.lock app/requirements.lock | packages
+	python3 -m venv --clear .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r app/requirements.lock
+	touch $@

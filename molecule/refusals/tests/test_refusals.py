@@ -1,0 +1,114 @@
+"""What cannot be installed is refused in words that name it, and nothing is changed."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[3]
+INVENTORY = REPOSITORY / "molecule/refusals/inventory"
+MACHINE = "platform-refusals"
+
+testinfra_hosts = [f"ansible://{MACHINE}"]
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    """A copy of the scenario's inventory that a test may spoil: its folder and its groups."""
+    (tmp_path / "group_vars").symlink_to((INVENTORY / "group_vars").resolve())
+    return tmp_path, yaml.safe_load((INVENTORY / "hosts.yml").read_text())
+
+
+@pytest.fixture
+def refused(host, inventory):
+    """Return a function that runs site.yml, asserts that it stops and changes nothing."""
+    folder, spoiled = inventory
+    state = "dpkg-query -W | sha256sum; find /etc /srv /usr -xdev -newer /run/before"
+
+    def run(**variables):
+        (folder / "hosts.yml").write_text(yaml.safe_dump(spoiled))
+        host.check_output("touch /run/before")
+        before = host.check_output(state)
+        extra = [word for item in variables.items() for word in ("-e", "{}={}".format(*item))]
+        done = subprocess.run(
+            ["ansible-playbook", "-i", folder, "playbooks/site.yml", *extra],
+            cwd=REPOSITORY,
+            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0, done.stdout
+        assert re.search(r"changed=0 ", done.stdout) and "changed=1" not in done.stdout
+        assert host.check_output(state) == before
+        return " ".join(done.stdout.split())
+
+    return run
+
+
+def test_another_system(host, refused):
+    host.check_output("sed s/13/12/ /etc/os-release > /run/os-release")
+    host.check_output("echo 12.5 > /run/debian_version")
+    host.check_output("mount --bind /run/os-release /etc/os-release")
+    host.check_output("mount --bind /run/debian_version /etc/debian_version")
+    try:
+        said = refused()
+    finally:
+        host.check_output("umount /etc/os-release /etc/debian_version")
+    assert f"{MACHINE} runs Debian 12" in said
+    assert "Debian 13" in said
+
+
+def test_group_missing(inventory, refused):
+    del inventory[1]["all"]["children"]["database"]
+    assert "The group `database` has no machine" in refused()
+
+
+def test_scheduler_empty(inventory, refused):
+    inventory[1]["all"]["children"]["scheduler"] = {"hosts": {}}
+    assert "The group `scheduler` has no machine" in refused()
+
+
+def test_scheduler_doubled(inventory, refused):
+    # Two names of the same machine are enough to be two machines for Ansible.
+    inventory[1]["all"]["hosts"]["second"] = {
+        "ansible_host": MACHINE,
+        "lab_secrets": "{{ lookup('env', 'HOME') }}/.cache/refusals",
+    }
+    inventory[1]["all"]["children"]["scheduler"]["hosts"]["second"] = None
+    said = refused()
+    assert f"The group `scheduler` has 2 machines ({MACHINE}, second)" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("jewelry_secret_key", "change-me-change-me-change-me-change-me-change-me-change-me"),
+        ("jewelry_database_password", "pA55-word"),
+        ("jewelry_admin_password", ""),
+    ],
+)
+def test_secret_is_none(refused, variable, value):
+    said = refused(**{variable: value})
+    assert f"`{variable}` is missing, a placeholder, shorter than" in said
+    assert not value or value not in said
+
+
+def test_time_zone(refused):
+    assert "`jewelry_timezone` is Mars/Olympus" in refused(jewelry_timezone="Mars/Olympus")
+
+
+def test_domain(refused):
+    assert "`jewelry_domain` is missing" in refused(jewelry_domain="")
+
+
+def test_full_disk(host, refused):
+    host.check_output("mount -t tmpfs -o size=8M tmpfs /srv")
+    try:
+        said = refused()
+    finally:
+        host.check_output("umount /srv")
+    assert f"{MACHINE} has 8 MiB free on /srv" in said
