@@ -39,9 +39,17 @@ KEY = STATE / "id_ed25519"
 SSH_CONFIG = STATE / "ssh_config"
 
 SUITE = "trixie"
-PACKAGES = (
-    "ca-certificates dbus iproute2 openssh-server python3 python3-apt sudo systemd-sysv udev"
-).split()
+PACKAGES = [
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "openssh-server",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "systemd-sysv",
+    "udev",
+]
 TOOLS = {
     "systemd-nspawn": "systemd-container",
     "mmdebstrap": "mmdebstrap",
@@ -252,6 +260,7 @@ class Machine:
     """One lab machine and the files that make it."""
 
     def __init__(self, name: str):
+        """Raise LabError when the name is none that a host could have."""
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name):
             raise LabError(f"{name!r} is no machine name: a-z, 0-9 and -, at most 30 characters")
         self.name = name
@@ -328,7 +337,11 @@ class Machine:
         SSH_CONFIG.write_text(f"Include {MACHINES}/*/ssh_config\n")
 
     def _start(self) -> None:
-        supervise = [sys.executable, str(Path(__file__).resolve()), "supervise", self.name]
+        # A mount namespace of its own: the mounts vanish with the machine's last process.
+        supervise = [
+            *("unshare", "--mount", "--propagation=private"),
+            *(sys.executable, str(Path(__file__).resolve()), "supervise", self.name),
+        ]
         if host_runs_systemd():
             run("systemd-run", "--quiet", "--collect", f"--unit={self.unit}",
                 "--property=Delegate=yes", "--property=KillMode=mixed", *supervise)  # fmt: skip
@@ -344,10 +357,12 @@ class Machine:
     def _wait_for_ssh(self) -> None:
         deadline = time.monotonic() + BOOT_SECONDS
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                with socket.create_connection((self.address, 22), timeout=1) as connection:
-                    if connection.recv(4) == b"SSH-":
-                        return
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((self.address, 22), timeout=1) as connection,
+            ):
+                if connection.recv(4) == b"SSH-":
+                    return
             time.sleep(0.1)
         raise LabError(
             f"{self.name} did not answer on {self.address}:22 within {BOOT_SECONDS} s; "
@@ -365,9 +380,6 @@ class Machine:
         lower = (self.folder / "lower").resolve()
         layers = f"lowerdir={lower},upperdir={self.folder}/upper,workdir={self.folder}/work"
         with self.console.open("ab") as console:
-            # A mount namespace of its own: the mounts vanish with the last process.
-            os.unshare(os.CLONE_NEWNS) if hasattr(os, "unshare") else unshare_mounts()
-            run("mount", "--make-rprivate", "/")
             run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
             if not host_runs_systemd():
                 Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
@@ -422,15 +434,6 @@ class Machine:
                 folder.rmdir()
             if group.exists():
                 group.rmdir()
-
-
-def unshare_mounts() -> None:
-    """Give this process a mount namespace of its own (os.unshare came with Python 3.12)."""
-    import ctypes
-
-    clone_newns = 0x00020000
-    if ctypes.CDLL(None, use_errno=True).unshare(clone_newns) != 0:
-        raise LabError(f"no mount namespace to be had: {os.strerror(ctypes.get_errno())}")
 
 
 def name_servers(gateway: str) -> str:

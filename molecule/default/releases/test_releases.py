@@ -1,0 +1,135 @@
+"""A release is served only when it is ready, and then without losing a request."""
+
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+testinfra_hosts = ["ansible://app"]
+
+REPOSITORY = Path(__file__).parents[3]
+UNTRUSTED = ssl._create_unverified_context()  # noqa: S323 - the lab's certificate is self-signed
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A copy of the application's source that a test may change."""
+    copy = tmp_path / "app"
+    shutil.copytree(REPOSITORY / "app", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+@pytest.fixture
+def deploy(source):
+    """Return a function that installs the changed source as an operator would."""
+
+    def run():
+        return subprocess.run(
+            [
+                *("ansible-playbook", "-i", REPOSITORY / "molecule/default/inventory"),
+                *("playbooks/site.yml", "--tags", "release", "-e", f"jewelry_source={source}"),
+            ],
+            cwd=REPOSITORY,
+            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def served(host):
+    """Return the live release, its colour, and since when its unit runs."""
+    colour = host.check_output("readlink /run/jewelry-web/live")
+    started = f"systemctl show --value -p ActiveEnterTimestampMonotonic jewelry-web@{colour}"
+    return host.check_output("readlink /srv/jewelry/live"), colour, host.check_output(started)
+
+
+def test_failing_migration_leaves_the_running_release(host, source, deploy):
+    before = served(host)
+    last = max(path.stem for path in source.glob("apps/core/migrations/0*.py"))
+    (source / "apps/core/migrations/9999_broken.py").write_text(
+        "from django.db import migrations\n\n\n"
+        "class Migration(migrations.Migration):\n"
+        f'    dependencies = [("core", "{last}")]\n'
+        '    operations = [migrations.RunSQL("select no_such_column from core_tenant")]\n'
+    )
+
+    done = deploy()
+
+    assert done.returncode != 0
+    assert "no_such_column" in done.stdout
+    assert served(host) == before
+    assert host.check_output("curl -sf http://localhost:8000/readyz")
+
+
+def test_release_that_does_not_become_ready_is_never_served(host, source, deploy):
+    before = served(host)
+    wsgi = source / "config/wsgi.py"
+    wsgi.write_text(wsgi.read_text() + '\nraise RuntimeError("this release is broken")\n')
+
+    done = deploy()
+
+    assert done.returncode != 0
+    assert "is not served" in done.stdout
+    assert "this release is broken" in done.stdout
+    assert served(host) == before
+    assert host.check_output("curl -sf http://localhost:8000/readyz")
+    assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
+
+
+def test_new_release_is_served_without_losing_a_request(host, source, deploy):
+    before = served(host)
+    address = host.interface("host0").addresses[0]
+    (source / "config/marker.py").write_text('"""A file that makes this release another one."""\n')
+    answers, stop = [], threading.Event()
+
+    def visit():
+        while not stop.is_set():
+            try:
+                with urllib.request.urlopen(
+                    f"https://{address}/readyz", context=UNTRUSTED, timeout=30
+                ) as answer:
+                    answers.append(answer.status)
+            except OSError as error:
+                answers.append(error)
+            time.sleep(0.05)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        done = deploy()
+    finally:
+        stop.set()
+        visitor.join()
+
+    assert done.returncode == 0, done.stdout
+    release, colour, _ = served(host)
+    assert release != before[0]
+    assert colour != before[1]
+    assert set(answers) == {200}
+    assert len(answers) > 50
+    for unit in ("jewelry-worker", "jewelry-beat"):
+        pid = host.check_output(f"systemctl show --value -p MainPID {unit}")
+        arguments = host.check_output(f"tr '\\0' ' ' < /proc/{pid}/cmdline")
+        assert re.search(re.escape(release), arguments), arguments
+
+
+def test_the_release_before_can_be_served_again(host):
+    now = served(host)
+    releases = host.check_output("jewelry-release list").splitlines()
+    older = next(line.split()[-1] for line in releases if not line.startswith("*"))
+
+    host.check_output(f"jewelry-release activate {older}")
+
+    assert served(host)[0] == f"releases/{older}"
+    host.check_output(f"jewelry-release activate {Path(now[0]).name}")
+    assert served(host)[0] == now[0]

@@ -1,0 +1,80 @@
+"""Each exporter tells of its own service, and Prometheus scrapes what the inventory says."""
+
+import pytest
+
+testinfra_hosts = ["ansible://monitoring"]
+
+# One machine: every exporter answers on its loopback.
+FAMILIES = {
+    "http://127.0.0.1:9100/metrics": [
+        "node_uname_info{",
+        'node_systemd_unit_state{name="nginx.service"',
+    ],
+    "http://127.0.0.1:9187/metrics": ["pg_up 1", 'pg_database_size_bytes{datname="jewelry"}'],
+    "http://127.0.0.1:9121/metrics": ["redis_up 1"],
+    "http://127.0.0.1:9121/scrape?target=redis://127.0.0.1:6379": [
+        "redis_up 1",
+        "redis_commands_total{",
+    ],
+    "http://127.0.0.1:9121/scrape?target=redis://127.0.0.1:6380": [
+        "redis_up 1",
+        "redis_keyspace_hits_total",
+    ],
+    "http://127.0.0.1:9113/metrics": ["nginx_up 1", "nginx_http_requests_total"],
+    "http://127.0.0.1:9115/metrics": ["blackbox_exporter_build_info{"],
+    "http://127.0.0.1:9090/prometheus/metrics": [
+        "prometheus_tsdb_head_series",
+        "prometheus_build_info{",
+    ],
+    "http://localhost:8000/metrics": [
+        "django_http_requests_total_by_method_total{",
+        "django_http_responses_total_by_status_total{",
+        "django_db_execute_total{",
+        "django_cache_get_total{",
+        "python_info{",
+    ],
+}
+
+
+@pytest.mark.parametrize("url", FAMILIES)
+def test_port_answers_with_its_own_content(host, url):
+    page = host.check_output(f"curl -sSf '{url}'")
+    for family in FAMILIES[url]:
+        assert family in page, family
+
+
+def test_probe_of_the_site_succeeds(prometheus, eventually):
+    def probes():
+        return prometheus("query", query="probe_success")["result"]
+
+    assert eventually(lambda: probes() and all(p["value"][1] == "1" for p in probes()))
+
+
+def test_targets_are_those_of_the_inventory_and_all_are_up(host, prometheus, eventually):
+    inventory = host.ansible.get_variables()
+    groups = inventory["groups"]
+    wanted = {("prometheus", name) for name in groups["monitoring"]} | {
+        ("node", name) for name in groups["all"]
+    }
+    for job, group in [
+        ("django", "app"),
+        ("postgres", "database"),
+        ("redis", "cache"),
+        ("nginx", "proxy"),
+        ("blackbox", "proxy"),
+    ]:
+        wanted |= {(job, name) for name in groups[group]}
+
+    def found(health):
+        active = prometheus("targets", state="active")["activeTargets"]
+        return {(t["labels"]["job"], t["labels"]["host"]) for t in active if t["health"] in health}
+
+    assert found({"up", "down", "unknown"}) == wanted
+    assert eventually(lambda: found({"up"}) == wanted and not found({"down", "unknown"}))
+
+
+def test_prometheus_keeps_thirty_days_and_ten_gigabytes(prometheus):
+    flags = prometheus("status/flags")
+    assert flags["storage.tsdb.retention.time"] == "30d"
+    assert flags["storage.tsdb.retention.size"] in ("10GB", "10GiB")
+    assert "scrape_interval: 15s" in prometheus("status/config")["yaml"]

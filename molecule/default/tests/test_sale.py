@@ -1,0 +1,153 @@
+"""A sale made over HTTPS arrives in the database, in the worker and in the monitoring."""
+
+import base64
+import json
+import ssl
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+testinfra_hosts = ["ansible://proxy"]
+
+
+@pytest.fixture
+def secret(host):
+    """Return a function that reads a secret that the inventory made."""
+    machine = host.ansible.get_variables()["inventory_hostname"]
+
+    def read(name):
+        folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
+        return (folder / name).read_text().strip()
+
+    return read
+
+
+@pytest.fixture
+def site(host):
+    """Return a function that sends a request to the site from outside; it gives status and body."""
+    address = host.interface("host0").addresses[0]
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE  # self-signed
+
+    def send(method, path, body=None, token=None, scheme="https", **headers):
+        headers["Content-Type"] = "application/json"
+        if token:
+            headers["Authorization"] = f"Token {token}"
+        request = urllib.request.Request(
+            f"{scheme}://{address}{path}",
+            method=method,
+            headers=headers,
+            data=json.dumps(body).encode() if body is not None else None,
+        )
+        try:
+            with urllib.request.urlopen(request, context=trusting, timeout=30) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    return send
+
+
+@pytest.fixture
+def rows(host):
+    """Return a function that asks the application's database for one value."""
+
+    def ask(query):
+        return host.check_output(f'runuser -u postgres -- psql -qtAX jewelry -c "{query}"')
+
+    return ask
+
+
+def test_sale_is_stored_receipted_and_counted(host, site, secret, rows, total, eventually):
+    inserts = "django_model_inserts_total{model='sale'}"
+    posts = "django_http_requests_total_by_method_total{method='POST'}"
+    before = total(inserts), total(posts)
+    status, answer = site(
+        "POST",
+        "/api/v1/token/",
+        {"username": "demo-aurum", "password": secret("demo_password")},
+    )
+    assert status == 200, answer
+    token = answer["token"]
+    status, items = site("GET", "/api/v1/items/?ordering=-stock", token=token)
+    assert status == 200, items
+    item = items["results"][0]
+
+    status, sale = site(
+        "POST",
+        "/api/v1/sales/",
+        {"customer_email": "customer@example.com", "lines": [{"item": item["id"], "quantity": 1}]},
+        token=token,
+    )
+
+    assert status == 201, sale
+    assert rows(f"select count(*) from sales_saleline where sale_id = {sale['id']}") == "1"
+    assert rows(f"select stock from inventory_item where id = {item['id']}") == str(
+        item["stock"] - 1
+    )
+    sent = (
+        f"select count(*) from sales_sale where id = {sale['id']} and receipt_sent_at is not null"
+    )
+    assert eventually(lambda: rows(sent) == "1")
+    journal = host.check_output("journalctl -u jewelry-worker --since '-2min' --output cat")
+    assert "send_receipt" in journal and "succeeded" in journal
+    assert eventually(lambda: total(inserts) >= before[0] + 1 and total(posts) >= before[1] + 2)
+
+
+def test_more_than_the_stock_is_refused_and_changes_nothing(site, secret, rows):
+    credentials = {"username": "demo-aurum", "password": secret("demo_password")}
+    token = site("POST", "/api/v1/token/", credentials)[1]["token"]
+    item = site("GET", "/api/v1/items/", token=token)[1]["results"][0]
+    sales = rows("select count(*) from sales_sale")
+    lines = [{"item": item["id"], "quantity": item["stock"] + 1}]
+
+    status, answer = site("POST", "/api/v1/sales/", {"lines": lines}, token=token)
+
+    assert status == 409
+    assert item["sku"] in json.dumps(answer)
+    assert rows("select count(*) from sales_sale") == sales
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/healthz", 200),
+        ("GET", "/readyz", 200),
+        ("GET", "/admin/login/", 200),
+        ("GET", "/api/v1/items/", 401),
+        ("GET", "/metrics", 403),
+        ("GET", "/prometheus/", 401),
+        ("BREW", "/", 405),
+    ],
+)
+def test_strangers_get(site, method, path, status):
+    assert site(method, path)[0] == status
+
+
+def test_static_files_of_the_admin_are_served(host, site):
+    page = site("GET", "/admin/login/")[1]
+    path = page.split('rel="stylesheet" href="')[1].split('"')[0]
+    assert site("GET", path)[0] == 200
+    assert "x-accel" not in path
+
+
+def test_plain_http_is_redirected(host):
+    answer = host.run(
+        "curl -sS -o /dev/null -w '%{http_code} %{redirect_url}' http://$(hostname -I)/"
+    )
+    assert answer.stdout.startswith("301 https://")
+
+
+def test_prometheus_opens_with_its_password(site, secret):
+    login = base64.b64encode(f"admin:{secret('prometheus_password')}".encode()).decode()
+    assert (
+        site("GET", "/prometheus/api/v1/query?query=up", Authorization=f"Basic {login}")[0] == 200
+    )

@@ -1,0 +1,49 @@
+"""Every role says the same in defaults/, meta/argument_specs.yml and README.md."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROLES = sorted(path for path in (Path(__file__).parents[1] / "roles").iterdir() if path.is_dir())
+
+pytestmark = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+
+
+def options(role):
+    return yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"][
+        "options"
+    ]
+
+
+def test_every_variable_has_a_default_and_a_type_or_is_required(role):
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text()) or {}
+    optional = {name: spec for name, spec in options(role).items() if not spec.get("required")}
+    assert set(optional) == set(defaults)
+    for name, spec in optional.items():
+        assert spec["type"] and spec["description"], name
+        if "default" in spec:
+            assert spec["default"] == defaults[name], name
+        else:
+            assert "{{" in str(defaults[name]), f"{name}: its default stands in one place only"
+
+
+def test_every_variable_has_the_roles_prefix_and_a_comment(role):
+    text = (role / "defaults/main.yml").read_text()
+    for name, spec in options(role).items():
+        assert name.startswith(f"{role.name}_")
+        written = rf"# {name}: \(required\)" if spec.get("required") else f"{name}:"
+        assert re.search(rf"^# .+\n{written}", text, re.MULTILINE), f"{name} has no comment"
+
+
+def test_secrets_do_not_show(role):
+    for name, spec in options(role).items():
+        if name.endswith(("password", "secret", "key")):
+            assert "no_log" in spec, name
+
+
+def test_readme_fits_a_screen(role):
+    lines = (role / "README.md").read_text().splitlines()
+    assert lines[0] == f"# {role.name}"
+    assert len(lines) <= 50
