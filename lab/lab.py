@@ -183,6 +183,8 @@ def base() -> Path:
     run("chroot", unfinished, "systemctl", "enable", "systemd-networkd")
     for leftover in [*unfinished.glob("etc/ssh/ssh_host_*"), unfinished / "etc/machine-id"]:
         leftover.unlink(missing_ok=True)
+    # mmdebstrap leaves no package lists: say that they are old, or Ansible takes them for fresh.
+    os.utime(unfinished / "var/lib/apt/lists", (0, 0))
     unfinished.rename(folder)
     return folder
 
