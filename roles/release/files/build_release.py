@@ -69,7 +69,7 @@ def static_files(source: Path, into: Path) -> None:
     unused = {
         "DJANGO_SECRET_KEY": os.urandom(32).hex(),
         "DJANGO_ALLOWED_HOSTS": "localhost",
-        "DATABASE_URL": "postgresql://localhost/unused",
+        "DATABASE_URL": "postgres://nobody@localhost/nothing",
         "CACHE_URL": "redis://localhost",
         "BROKER_URL": "redis://localhost",
         "STATIC_ROOT": str(into),
@@ -105,5 +105,8 @@ if __name__ == "__main__":
         sys.exit(f"build_release.py: {source} holds no application (no pyproject.toml)")
     if verb == "id":
         print(release_id(source))
-    else:
+        sys.exit()
+    try:
         build(source, Path(sys.argv[3]), *sys.argv[4:])
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"build_release.py: `{' '.join(map(str, error.cmd))}` failed: see above")

@@ -1,0 +1,1 @@
+"""Tenants, users, probes, and what the other applications share."""

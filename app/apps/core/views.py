@@ -1,0 +1,81 @@
+"""The front page and the probes."""
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django_redis import get_redis_connection
+
+logger = logging.getLogger(__name__)
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """A small page for strangers."""
+    return render(request, "home.html")
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """The process is alive. Touches nothing else, so that a lost database restarts nobody."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when requests can be served, otherwise 503 and what failed."""
+    checks = {"cache": _result(cache), "database": _result(database)}
+    if checks["database"] == "ok":  # otherwise it would only wait for the same connection again
+        checks["migrations"] = _result(migrations)
+    failed = any(result != "ok" for result in checks.values())
+    return JsonResponse(
+        {"status": "failed" if failed else "ok", "checks": checks}, status=503 if failed else 200
+    )
+
+
+def _result(check: Callable[[], None]) -> str:
+    """`ok`, or the kind of error: its message may name hosts and users, so only the log has it."""
+    try:
+        check()
+    except Exception as error:
+        logger.warning("not ready: %s: %s", check.__name__, error)
+        return type(error).__name__
+    return "ok"
+
+
+def database() -> None:
+    """Raise when the database does not answer."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def cache() -> None:
+    """Raise when Redis does not answer. (Django's cache API hides that, by our settings.)"""
+    get_redis_connection("default").ping()
+
+
+class UnappliedMigrations(Exception):
+    """The database's tables are older than the code."""
+
+
+def migrations() -> None:
+    """Raise UnappliedMigrations, with their names."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    missing = [f"{app}.{name}" for app, name in _known_migrations() if (app, name) not in applied]
+    if missing:
+        raise UnappliedMigrations(", ".join(missing))
+
+
+@lru_cache(maxsize=1)
+def _known_migrations() -> list[tuple[str, str]]:
+    """The migrations in the code, which does not change while the process lives."""
+    return sorted(MigrationLoader(None).disk_migrations)

@@ -1,0 +1,1 @@
+"""What is in stock: items, and what the stock is worth."""

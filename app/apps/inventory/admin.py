@@ -1,0 +1,31 @@
+"""The stock in the admin."""
+
+from django.contrib import admin
+
+from apps.core.admin import ReadOnly
+from apps.inventory.models import Item, StockValuation
+
+
+@admin.register(Item)
+class ItemAdmin(admin.ModelAdmin):
+    """All tenants' items."""
+
+    list_display = ["sku", "name", "tenant", "metal", "karat", "price", "stock", "low_stock_level"]
+    list_filter = ["metal", "tenant"]
+    list_select_related = ["tenant"]
+    search_fields = ["sku", "name"]
+    autocomplete_fields = ["tenant"]
+
+    def save_model(self, request, obj, form, change) -> None:
+        """Write only what was changed in the form: the stock may have been sold meanwhile."""
+        obj.save(update_fields=form.changed_data if change else None)
+
+
+@admin.register(StockValuation)
+class StockValuationAdmin(ReadOnly, admin.ModelAdmin):
+    """Written by a task, read by people."""
+
+    list_display = ["day", "tenant", "items", "pieces", "value"]
+    list_filter = ["tenant"]
+    list_select_related = ["tenant"]
+    date_hierarchy = "day"

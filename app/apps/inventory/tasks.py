@@ -1,0 +1,49 @@
+"""Periodic work on the stock. Run twice, each task does no more than once."""
+
+import logging
+
+from celery import shared_task
+from django.core.cache import cache
+from django.core.mail import send_mail
+from django.db.models import Count, F, Sum
+from django.utils import timezone
+
+from apps.core.models import Tenant
+from apps.inventory.models import StockValuation, low_stock
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def low_stock_scan() -> None:
+    """Mail each active tenant's staff what to order again, once a day."""
+    for tenant in Tenant.objects.filter(status=Tenant.Status.ACTIVE):
+        items = low_stock().filter(tenant=tenant)
+        people = tenant.users.filter(is_active=True).exclude(email="")
+        addresses = list(people.values_list("email", flat=True))
+        told = f"low-stock-told:{tenant.pk}:{timezone.localdate()}"
+        if not items or not addresses or cache.get(told):
+            continue
+        send_mail(
+            f"{len(items)} items are low in stock",
+            "\n".join(f"{item}: {item.stock} left" for item in items),
+            from_email=None,
+            recipient_list=addresses,
+        )
+        # Afterwards: a scan that dies in between mails twice rather than never.
+        cache.set(told, True, timeout=86400)
+        logger.info("%s: %d items are low in stock", tenant.slug, len(items))
+
+
+@shared_task
+def daily_stock_valuation() -> None:
+    """Write down, for each active tenant, what its stock is worth today."""
+    for tenant in Tenant.objects.filter(status=Tenant.Status.ACTIVE):
+        total = tenant.items.aggregate(
+            items=Count("pk"), pieces=Sum("stock"), value=Sum(F("stock") * F("price"))
+        )
+        StockValuation.objects.update_or_create(
+            tenant=tenant,
+            day=timezone.localdate(),
+            defaults={name: number or 0 for name, number in total.items()},
+        )

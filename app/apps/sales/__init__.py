@@ -1,0 +1,1 @@
+"""What was sold, and the receipts for it."""

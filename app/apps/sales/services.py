@@ -1,0 +1,64 @@
+"""Selling."""
+
+from django.db import transaction
+
+from apps.core.models import User
+from apps.inventory.models import Item
+from apps.sales.models import Sale, SaleLine
+from apps.sales.tasks import send_receipt
+
+
+class UnknownItems(Exception):
+    """The tenant has no items with these SKUs."""
+
+    def __init__(self, skus: list[str]) -> None:
+        super().__init__(", ".join(skus))
+        self.skus = skus
+
+
+class OutOfStock(Exception):
+    """Less is in stock than wanted; `shortages` holds a dict (sku, wanted, available) for each."""
+
+    def __init__(self, shortages: list[dict]) -> None:
+        super().__init__(", ".join(shortage["sku"] for shortage in shortages))
+        self.shortages = shortages
+
+
+@transaction.atomic
+def sell(sold_by: User, quantities: dict[str, int], customer_email: str = "") -> Sale:
+    """Sell items of the user's tenant, so many pieces of each SKU, and lower its stock.
+
+    All or nothing: raises UnknownItems or OutOfStock and has then written nothing. The receipt
+    goes out after the commit; a broker that is down delays it and does not lose the sale.
+    """
+    tenant = sold_by.tenant
+    # Everyone locks in the same order, so two sales never wait for each other.
+    items = list(
+        Item.objects.select_for_update().filter(tenant=tenant, sku__in=quantities).order_by("pk")
+    )
+    if unknown := sorted(quantities.keys() - {item.sku for item in items}):
+        raise UnknownItems(unknown)
+    if short := [item for item in items if item.stock < quantities[item.sku]]:
+        raise OutOfStock(
+            [
+                {"sku": item.sku, "wanted": quantities[item.sku], "available": item.stock}
+                for item in short
+            ]
+        )
+
+    sale = Sale.objects.create(
+        tenant=tenant,
+        sold_by=sold_by,
+        customer_email=customer_email,
+        total=sum(item.price * quantities[item.sku] for item in items),
+    )
+    for item in items:
+        quantity = quantities[item.sku]
+        SaleLine.objects.create(sale=sale, item=item, quantity=quantity, unit_price=item.price)
+        item.stock -= quantity
+        item.save(update_fields=["stock"])
+
+    if customer_email:
+        # A lambda: Django asks a callback that failed for its __qualname__; a partial has none.
+        transaction.on_commit(lambda: send_receipt.delay(sale.pk), robust=True)
+    return sale

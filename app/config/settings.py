@@ -1,0 +1,221 @@
+"""Django's settings. Everything that differs between machines comes from the environment."""
+
+import sys
+
+from celery.schedules import crontab
+
+from config import env
+
+# -- From the environment ------------------------------------------------------------------------
+
+DEBUG = env.boolean("DJANGO_DEBUG", default=False)
+SECRET_KEY = env.secret_key("DJANGO_SECRET_KEY")
+ALLOWED_HOSTS = env.hosts("DJANGO_ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env.origins(
+    "DJANGO_CSRF_TRUSTED_ORIGINS",
+    default=[f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS],
+)
+TIME_ZONE = env.time_zone("TIME_ZONE", default="UTC")
+# A release brings its static files along, beside its own Python.
+STATIC_ROOT = env.absolute_path("STATIC_ROOT", default=f"{sys.prefix}/static")
+LOG_LEVEL = env.choice(
+    "DJANGO_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="INFO"
+)
+
+DATABASES = {"default": env.database("DATABASE_URL")}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": 60,  # seconds; each web thread keeps a connection
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        "connect_timeout": 3,  # seconds
+        "tcp_user_timeout": 15_000,  # ms until a server that vanished is noticed, not 15 minutes
+        **DATABASES["default"].get("OPTIONS", {}),
+    },
+}
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_prometheus.cache.backends.redis.RedisCache",
+        "LOCATION": env.redis_url("CACHE_URL", example="redis://jewelry:PASSWORD@127.0.0.1:6380/0"),
+        "KEY_PREFIX": "jewelry",
+        "OPTIONS": {
+            # Without the cache everything works, only slower. These failures are logged and
+            # counted (django_cache_get_fail_total), and /readyz reports them.
+            "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": 0.3,  # seconds
+            "SOCKET_TIMEOUT": 0.3,
+            # Unlike pickle, JSON runs no code that somebody may have put into the cache.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+        },
+    }
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+DJANGO_REDIS_LOGGER = "jewelry.cache"
+
+globals().update(env.email("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env.email_address(
+    "DEFAULT_FROM_EMAIL", default=f"no-reply@{env.mail_domain(ALLOWED_HOSTS[0])}"
+)
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# -- The application -----------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django_prometheus",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "apps.core",
+    "apps.inventory",
+    "apps.sales",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "apps.core.middleware.refuse_unknown_methods",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+AUTH_USER_MODEL = "core.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+USE_TZ = True
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Names carry a hash of the content: proxies may keep them for ever, and a release that is
+    # being replaced still finds its own files.
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.core.api.IsStaffOfActiveTenant"],
+    "DEFAULT_PAGINATION_CLASS": "apps.core.api.Pages",
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe forms, and nobody has forms
+    "DEFAULT_THROTTLE_RATES": {"token": "10/min"},
+    "NUM_PROXIES": 1,  # nginx: the last address of X-Forwarded-For is the client's
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# -- Behind a proxy that speaks TLS --------------------------------------------------------------
+
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SILENCED_SYSTEM_CHECKS = [
+    "security.W004",  # HSTS: nginx sends it
+    "security.W008",  # redirecting to https: nginx does it; it must not hit the probes on loopback
+]
+
+# -- Celery --------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.redis_url("BROKER_URL", example="redis://jewelry:PASSWORD@127.0.0.1:6379/0")
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+# A task is taken off the queue when it has ended, so a worker that dies loses none; a task may
+# then run twice, and all of ours allow it.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 240  # seconds
+CELERY_TASK_TIME_LIMIT = 300
+
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Seconds after which an unfinished task is given to another worker. Below the hard time
+    # limit it would run twice at the same time.
+    "visibility_timeout": 900,
+    # A web request that publishes a task must not hang on a broker that is down.
+    "socket_connect_timeout": 1,
+    "socket_timeout": 2,
+    "max_retries": 0,
+}
+CELERY_TASK_PUBLISH_RETRY = False
+
+CELERY_BEAT_SCHEDULE = {
+    # `expires`, in seconds: while no worker runs, old runs must not pile up.
+    "send-unsent-receipts": {
+        "task": "apps.sales.tasks.send_unsent_receipts",
+        "schedule": crontab(minute="*/5"),
+        "options": {"expires": 240},
+    },
+    "low-stock-scan": {
+        "task": "apps.inventory.tasks.low_stock_scan",
+        "schedule": crontab(hour=7, minute=0),
+        "options": {"expires": 6 * 3600},
+    },
+    "daily-stock-valuation": {
+        "task": "apps.inventory.tasks.daily_stock_valuation",
+        "schedule": crontab(hour=23, minute=30),
+        "options": {"expires": 20 * 60},  # the row is that day's
+    },
+}
+
+# -- Monitoring ----------------------------------------------------------------------------------
+
+# Seconds, for requests and for queries. The usual buckets begin at 10 ms, above most of ours.
+PROMETHEUS_LATENCY_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75,
+    1.0, 2.5, 5.0, 7.5, 10.0, 25.0, 50.0, 75.0, float("inf"),
+)  # fmt: skip
+# It would query the database while the process starts, and a database that is down would keep
+# the web processes from starting.
+PROMETHEUS_EXPORT_MIGRATIONS = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "config.log.OneLineFormatter"}},
+    "filters": {"reason_only": {"()": "config.log.ReasonOnly"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Django's own handlers (the console under DEBUG, mail to ADMINS) would say all of it twice.
+    "loggers": {
+        "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        DJANGO_REDIS_LOGGER: {"filters": ["reason_only"]},
+    },
+}

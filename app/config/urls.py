@@ -1,0 +1,26 @@
+"""All routes of the platform."""
+
+from django.contrib import admin
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from apps.core import views
+from apps.core.token import TokenView
+from apps.inventory.api import ItemViewSet
+from apps.sales.api import SaleViewSet
+
+admin.site.site_header = admin.site.site_title = "Jewelry SaaS Platform"
+
+router = SimpleRouter()
+router.register("items", ItemViewSet, basename="item")
+router.register("sales", SaleViewSet, basename="sale")
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+    path("api/v1/token/", TokenView.as_view(), name="token"),
+    path("api/v1/", include(router.urls)),
+    path("", include("django_prometheus.urls")),
+]

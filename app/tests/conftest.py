@@ -1,0 +1,88 @@
+"""What several tests need."""
+
+from decimal import Decimal
+
+import pytest
+from django.core.cache import cache
+from kombu import pools
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+
+from apps.core.models import Tenant, User
+from apps.inventory.models import Item
+from config.celery import app as celery_app
+from tests.services import free_port
+
+
+@pytest.fixture(autouse=True)
+def clean(settings, redis_servers):
+    """Each test begins with an empty cache and an empty queue."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a quick one
+    cache.clear()
+    # No connection to the broker outlives its test: some of them break it.
+    pools.reset()
+    celery_app._pool = celery_app.amqp._producer_pool = None
+    with celery_app.connection_for_write() as connection:
+        connection.default_channel.queue_purge("celery")
+
+
+def make_tenant(slug: str, **fields) -> Tenant:
+    return Tenant.objects.create(slug=slug, company_name=slug.title(), **fields)
+
+
+def make_user(tenant: Tenant | None, username: str, **fields) -> User:
+    return User.objects.create_user(username, f"{username}@shop.test", tenant=tenant, **fields)
+
+
+def make_item(tenant: Tenant, sku: str = "RING-1", **fields) -> Item:
+    values = {
+        "name": "Gold ring",
+        "metal": "GOLD",
+        "karat": 18,
+        "weight_grams": Decimal("3.5"),
+        "price": Decimal("100.00"),
+        "stock": 5,
+    }
+    return Item.objects.create(tenant=tenant, sku=sku, **(values | fields))
+
+
+def api_of(user: User) -> APIClient:
+    """A client with the user's token."""
+    client = APIClient()
+    token, _ = Token.objects.get_or_create(user=user)
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+    return client
+
+
+@pytest.fixture
+def dead_cache(monkeypatch):
+    """Nobody listens where the application looks for its cache."""
+    client = cache.client  # of this thread
+    monkeypatch.setattr(client, "_server", [f"redis://127.0.0.1:{free_port()}/0"])
+    monkeypatch.setattr(client, "_clients", [None])
+
+
+@pytest.fixture
+def tenant(db) -> Tenant:
+    return make_tenant("aurum")
+
+
+@pytest.fixture
+def user(tenant) -> User:
+    return make_user(tenant, "anna")
+
+
+@pytest.fixture
+def item(tenant) -> Item:
+    return make_item(tenant)
+
+
+@pytest.fixture
+def api(user) -> APIClient:
+    return api_of(user)
+
+
+@pytest.fixture
+def other_api(db) -> APIClient:
+    """A client of another tenant's staff."""
+    return api_of(make_user(make_tenant("luna"), "lena"))

@@ -1,0 +1,211 @@
+"""Every number that the platform promises is at /metrics, and moves when it should."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.core.cache import cache
+from django.db import IntegrityError, transaction
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import make_item, make_tenant
+
+pytestmark = pytest.mark.django_db
+
+DATABASE = {"alias": "default", "vendor": "postgresql"}
+REDIS = {"backend": "redis"}
+
+COUNTERS = {
+    "django_http_requests_total_by_method_total": {"method": "GET"},
+    "django_http_requests_total_by_view_transport_method_total": {
+        "view": "home",
+        "transport": "http",
+        "method": "GET",
+    },
+    "django_http_responses_total_by_status_total": {"status": "200"},
+    "django_db_execute_total": DATABASE,
+    "django_db_execute_many_total": DATABASE,
+    "django_db_errors_total": DATABASE | {"type": "OperationalError"},
+    "django_db_new_connections_total": DATABASE,
+    "django_cache_get_total": REDIS,
+    "django_cache_get_hits_total": REDIS,
+    "django_cache_get_misses_total": REDIS,
+    "django_cache_get_fail_total": REDIS,
+    "django_model_inserts_total": {"model": "item"},
+    "django_model_updates_total": {"model": "sale"},
+    "django_model_deletes_total": {"model": "tenant"},
+    "python_gc_objects_collected_total": {"generation": "0"},
+    "python_gc_collections_total": {"generation": "0"},
+    "process_cpu_seconds_total": {},
+}
+GAUGES = ["process_virtual_memory_bytes", "process_resident_memory_bytes", "process_open_fds"]
+HISTOGRAMS = {
+    "django_http_requests_latency_seconds_by_view_method": {"view": "home", "method": "GET"},
+    "django_http_requests_body_total_bytes": {},
+    "django_http_responses_body_total_bytes": {},
+    "django_db_query_duration_seconds": DATABASE,
+}
+
+Samples = dict[tuple[str, frozenset], float]
+
+
+def scrape(client) -> Samples:
+    """All samples of /metrics, as Prometheus would read them."""
+    families = text_string_to_metric_families(client.get("/metrics").content.decode())
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((name, frozenset(labels.items())))
+
+
+@contextmanager
+def rises(client, by: float, name: str, **labels: str) -> Iterator[None]:
+    """The sample is there before the block, and higher by that much after it."""
+    before = value(scrape(client), name, **labels)
+    assert before is not None, name
+    yield
+    assert value(scrape(client), name, **labels) - before == by, name
+
+
+@pytest.fixture
+def samples(client) -> Samples:
+    client.get("/")
+    return scrape(client)
+
+
+def test_the_endpoint_speaks_prometheus(client):
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    assert b"# TYPE django_http_requests_total_by_method_total counter" in response.content
+
+
+@pytest.mark.parametrize(("name", "labels"), COUNTERS.items())
+def test_promised_counters_have_values(samples, name, labels):
+    assert value(samples, name, **labels) >= 0
+
+
+@pytest.mark.parametrize("name", GAUGES)
+def test_promised_gauges_have_values(samples, name):
+    assert value(samples, name) > 0
+
+
+@pytest.mark.parametrize(("name", "labels"), HISTOGRAMS.items())
+def test_promised_histograms_have_values(samples, name, labels):
+    count = value(samples, f"{name}_count", **labels)
+    assert count > 0
+    assert value(samples, f"{name}_sum", **labels) >= 0
+    assert value(samples, f"{name}_bucket", **labels, le="+Inf") == count
+
+
+def test_python_is_named(samples):
+    assert any(name == "python_info" for name, _ in samples)
+
+
+@pytest.mark.parametrize("bucket", ["0.001", "0.0025", "0.005", "0.1", "0.5", "1.0", "+Inf"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "django_http_requests_latency_seconds_by_view_method",
+        "django_db_query_duration_seconds",
+    ],
+)
+def test_latencies_have_the_buckets_that_queries_use(samples, name, bucket):
+    assert value(samples, f"{name}_bucket", **HISTOGRAMS[name], le=bucket) is not None
+
+
+def test_migrations_are_not_asked_for_by_web_processes(samples):
+    assert not any(name.startswith("django_migrations") for name, _ in samples)
+
+
+def test_requests_are_counted(client):
+    view = {"view": "healthz", "method": "GET"}
+    by_view = "django_http_requests_total_by_view_transport_method_total"
+    client.get("/healthz")
+    with (
+        rises(client, 3, by_view, **view, transport="http"),
+        rises(client, 3, "django_http_requests_latency_seconds_by_view_method_count", **view),
+    ):
+        for _ in range(3):
+            client.get("/healthz")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", "404"), ("/api/v1/items/", "401")])
+def test_failures_are_counted_by_status(client, path, status):
+    with rises(client, 1, "django_http_responses_total_by_status_total", status=status):
+        client.get(path)
+
+
+def test_invented_methods_make_no_series(client):
+    before = len(scrape(client))
+    for number in range(20):
+        client.generic(f"BREW{number}", "/healthz")
+    assert len(scrape(client)) == before
+
+
+def test_queries_are_counted_and_timed(client, tenant):
+    with (
+        rises(client, 2, "django_db_execute_total", **DATABASE),
+        rises(client, 2, "django_db_query_duration_seconds_count", **DATABASE),
+    ):
+        tenant.refresh_from_db()
+        tenant.refresh_from_db()
+
+
+def test_query_errors_are_counted(client, tenant):
+    with (
+        rises(client, 1, "django_db_errors_total", **DATABASE, type="UniqueViolation"),
+        pytest.raises(IntegrityError),
+        transaction.atomic(),
+    ):
+        make_tenant(tenant.slug)
+
+
+def test_cache_hits_and_misses_are_counted(client):
+    with (
+        rises(client, 3, "django_cache_get_total", **REDIS),
+        rises(client, 2, "django_cache_get_hits_total", **REDIS),
+        rises(client, 1, "django_cache_get_misses_total", **REDIS),
+    ):
+        cache.get("name")
+        cache.set("name", "value")
+        cache.get("name")
+        cache.get("name")
+
+
+def test_the_catalogue_counts_one_get_per_read(client, api, item):
+    with (
+        rises(client, 2, "django_cache_get_total", **REDIS),
+        rises(client, 1, "django_cache_get_hits_total", **REDIS),
+    ):
+        api.get("/api/v1/items/")
+        api.get("/api/v1/items/")
+
+
+def test_failures_of_the_cache_are_counted(client, dead_cache):
+    with rises(client, 1, "django_cache_get_fail_total", **REDIS):
+        assert cache.get("name") is None
+
+
+def test_models_are_counted(client, tenant):
+    with (
+        rises(client, 1, "django_model_inserts_total", model="item"),
+        rises(client, 1, "django_model_updates_total", model="item"),
+        rises(client, 1, "django_model_deletes_total", model="item"),
+    ):
+        item = make_item(tenant)
+        item.name = "Silver ring"
+        item.save()
+        item.delete()
+
+
+@pytest.mark.parametrize(
+    "model", ["tenant", "user", "item", "stock_valuation", "sale", "sale_line"]
+)
+def test_every_model_is_exported(samples, model):
+    assert value(samples, "django_model_inserts_total", model=model) is not None

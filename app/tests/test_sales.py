@@ -1,0 +1,286 @@
+"""Selling, and the receipts."""
+
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from django.db import connection
+from django.utils import timezone
+
+from apps.inventory.models import Item
+from apps.sales import services
+from apps.sales.models import Sale, SaleLine
+from apps.sales.services import OutOfStock, UnknownItems, sell
+from apps.sales.tasks import send_receipt, send_unsent_receipts
+from config.celery import app as celery_app
+from tests.conftest import make_item, make_tenant, make_user
+from tests.services import free_port
+
+SALES = "/api/v1/sales/"
+CUSTOMER = "customer@example.com"
+
+
+def queued() -> int:
+    """How many tasks wait in the broker."""
+    with celery_app.connection_for_read() as broker:
+        return broker.default_channel.queue_declare("celery", passive=False).message_count
+
+
+def stocks() -> dict[str, int]:
+    return dict(Item.objects.values_list("sku", "stock"))
+
+
+# -- Selling
+
+
+def test_a_sale_lowers_the_stock_and_keeps_the_price(user, tenant):
+    make_item(tenant, "A", price="10.50", stock=5)
+    make_item(tenant, "B", price="1.00", stock=5)
+    sale = sell(user, {"A": 2, "B": 5})
+    Item.objects.update(price=99)
+    assert stocks() == {"A": 3, "B": 0}
+    assert Sale.objects.get().total == Decimal("26.00")
+    lines = sale.lines.values_list("item__sku", "quantity", "unit_price")
+    assert list(lines) == [("A", 2, Decimal("10.50")), ("B", 5, Decimal("1.00"))]
+
+
+@pytest.mark.parametrize(
+    ("quantities", "error"), [({"A": 1, "B": 2}, OutOfStock), ({"A": 1, "X": 1}, UnknownItems)]
+)
+def test_a_sale_is_whole_or_not_at_all(user, tenant, quantities, error):
+    make_item(tenant, "A", stock=1)
+    make_item(tenant, "B", stock=1)
+    with pytest.raises(error):
+        sell(user, quantities)
+    assert stocks() == {"A": 1, "B": 1}
+    assert not Sale.objects.exists()
+    assert not SaleLine.objects.exists()
+
+
+def test_the_api_sells_lists_and_shows(api, item):
+    order = {"customer_email": CUSTOMER, "lines": [{"sku": item.sku, "quantity": 2}]}
+    created = api.post(SALES, order)
+    assert created.status_code == 201, created.json()
+    sale = created.json()
+    assert sale["total"] == "200.00"
+    assert sale["sold_by"] == "anna"
+    assert sale["lines"] == [{"sku": item.sku, "quantity": 2, "unit_price": "100.00"}]
+    assert api.get(SALES).json()["results"] == [sale]
+    assert api.get(f"{SALES}{sale['id']}/").json() == sale
+
+
+def test_too_little_stock_is_a_409_that_says_what_is_there(api, item):
+    response = api.post(SALES, {"lines": [{"sku": item.sku, "quantity": 6}]})
+    assert response.status_code == 409
+    assert response.json() == {
+        "detail": "Not enough in stock.",
+        "shortages": [{"sku": item.sku, "wanted": 6, "available": 5}],
+    }
+    assert stocks() == {item.sku: 5}
+    assert not Sale.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [{"sku": "RING-1", "quantity": 0}],
+        [{"sku": "RING-1", "quantity": -1}],
+        [{"sku": "RING-1"}],
+        [{"sku": "RING-1", "quantity": 1}, {"sku": "RING-1", "quantity": 1}],
+        [{"sku": f"RING-{number}", "quantity": 1} for number in range(101)],
+    ],
+)
+def test_wrong_sales_get_400(api, item, lines):
+    assert api.post(SALES, {"lines": lines}).status_code == 400
+    assert not Sale.objects.exists()
+
+
+def test_sales_cannot_be_changed(api, user, item):
+    path = f"{SALES}{sell(user, {item.sku: 1}).pk}/"
+    for method in (api.put, api.patch, api.delete):
+        assert method(path, {}).status_code == 405
+
+
+# -- At the same time
+
+
+def at_once(*calls) -> list:
+    """Run each call in a thread of its own; their results, or the errors they raised."""
+    results = [None] * len(calls)
+    start = threading.Barrier(len(calls))
+
+    def run(number, call):
+        try:
+            start.wait()
+            results[number] = call()
+        except Exception as error:
+            results[number] = error
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=run, args=(number, call)) for number, call in enumerate(calls)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_piece_is_sold_once(user, tenant, monkeypatch):
+    make_item(tenant, "LAST", stock=1)
+    # Both are in the middle of the sale at the same time, unless the lock keeps one out.
+    create = SaleLine.objects.create
+    monkeypatch.setattr(
+        services.SaleLine.objects, "create", lambda **line: (time.sleep(0.2), create(**line))
+    )
+    results = at_once(lambda: sell(user, {"LAST": 1}), lambda: sell(user, {"LAST": 1}))
+    assert sorted(type(result).__name__ for result in results) == ["OutOfStock", "Sale"]
+    assert stocks() == {"LAST": 0}
+    assert Sale.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sales_in_opposite_order_do_not_deadlock(user, tenant):
+    make_item(tenant, "A", stock=40)
+    make_item(tenant, "B", stock=40)
+    there = [lambda: sell(user, {"A": 1, "B": 1})] * 5
+    back = [lambda: sell(user, {"B": 1, "A": 1})] * 5
+    results = at_once(*there, *back)
+    assert {type(result).__name__ for result in results} == {"Sale"}
+    assert stocks() == {"A": 30, "B": 30}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_price_does_not_bring_sold_pieces_back(api, user, item, monkeypatch):
+    # While the sale is in the middle, the PATCH must wait rather than read the old stock.
+    create = SaleLine.objects.create
+    in_the_middle = threading.Event()
+
+    def slow(**line):
+        in_the_middle.set()
+        time.sleep(0.3)
+        return create(**line)
+
+    monkeypatch.setattr(services.SaleLine.objects, "create", slow)
+
+    def change():
+        assert in_the_middle.wait(10)
+        return api.patch(f"/api/v1/items/{item.pk}/", {"price": "1.00"}).status_code
+
+    _, status = at_once(lambda: sell(user, {item.sku: 5}), change)
+    item.refresh_from_db()
+    assert (status, item.price, item.stock) == (200, Decimal("1.00"), 0)
+
+
+# -- Receipts
+
+
+@pytest.fixture
+def dead_broker(monkeypatch):
+    """Nobody listens where the application looks for its broker."""
+    address = f"redis://127.0.0.1:{free_port()}/0"
+    monkeypatch.setattr(celery_app.conf, "broker_url", address)
+
+
+def sale_with_receipt(user, item) -> Sale:
+    return sell(user, {item.sku: 1}, CUSTOMER)
+
+
+def test_a_receipt_is_sent_once(user, item, mailoutbox):
+    sale = sale_with_receipt(user, item)
+    send_receipt(sale.pk)
+    send_receipt(sale.pk)
+    (mail,) = mailoutbox
+    assert mail.to == [CUSTOMER]
+    assert "Aurum" in mail.subject
+    assert "1 x Gold ring (RING-1): 100.00 each" in mail.body
+    sale.refresh_from_db()
+    assert sale.receipt_sent_at is not None
+
+
+def test_no_address_no_receipt(user, item, mailoutbox, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        sale = sell(user, {item.sku: 1})
+    send_receipt(sale.pk)
+    send_receipt(sale.pk + 1)
+    assert (queued(), mailoutbox) == (0, [])
+
+
+def test_a_mail_that_fails_stays_unsent(user, item, settings):
+    sale = sale_with_receipt(user, item)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    with pytest.raises(ConnectionRefusedError):
+        send_receipt(sale.pk)
+    sale.refresh_from_db()
+    assert sale.receipt_sent_at is None
+
+
+def test_overdue_receipts_are_queued_again(user, item):
+    ages = {minutes: sale_with_receipt(user, item) for minutes in (0, 10, 20, 60 * 24 * 8)}
+    for minutes, sale in ages.items():
+        created = timezone.now() - timedelta(minutes=minutes)
+        Sale.objects.filter(pk=sale.pk).update(created_at=created)
+    Sale.objects.filter(pk=ages[20].pk).update(receipt_sent_at=timezone.now())
+    send_unsent_receipts()
+    assert queued() == 1  # not the new one, not the sent one, not the hopeless one
+
+
+@contextmanager
+def worker():
+    """A Celery worker in a thread, on the real broker."""
+    with start_worker(celery_app, pool="solo", perform_ping_check=False, shutdown_timeout=20):
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.filterwarnings("default")  # the worker's own
+def test_from_the_sale_through_the_broker_to_the_customer(api, item, mailoutbox):
+    order = {"customer_email": CUSTOMER, "lines": [{"sku": item.sku, "quantity": 1}]}
+    sale = api.post(SALES, order).json()
+    assert queued() == 1
+    with worker():
+        for _ in range(100):
+            if Sale.objects.get(pk=sale["id"]).receipt_sent_at:
+                break
+            time.sleep(0.1)
+    assert [mail.to for mail in mailoutbox] == [[CUSTOMER]]
+    assert Sale.objects.get(pk=sale["id"]).receipt_sent_at
+    assert queued() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_is_down_loses_no_sale(api, item, caplog, dead_broker):
+    order = {"customer_email": CUSTOMER, "lines": [{"sku": item.sku, "quantity": 1}]}
+    began = time.monotonic()
+    response = api.post(SALES, order)
+    assert time.monotonic() - began < 4
+    assert response.status_code == 201
+    assert Sale.objects.get().receipt_sent_at is None
+    assert stocks() == {item.sku: 4}
+    assert "Error calling sell" in caplog.text  # so somebody can see it
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_hangs_holds_nobody_up_for_long(api, item, stuck):
+    order = {"customer_email": CUSTOMER, "lines": [{"sku": item.sku, "quantity": 1}]}
+    with stuck("broker"):
+        began = time.monotonic()
+        assert api.post(SALES, order).status_code == 201
+        assert time.monotonic() - began < 4
+
+
+def test_sellers_of_two_tenants_may_use_the_same_sku(user, item):
+    luna = make_tenant("luna")
+    make_item(luna, item.sku, stock=9)
+    sell(make_user(luna, "lena"), {item.sku: 9})
+    item.refresh_from_db()
+    assert item.stock == 5
