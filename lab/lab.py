@@ -418,6 +418,10 @@ class Machine:
             time.sleep(0.05)
         if self.is_running():
             raise LabError(f"{self.name} does not stop: see `ps -p {self.pid_file.read_text()}`")
+        # The kernel takes a moment to drop the machine's end of the cable, and with it ours.
+        cable = ["ip", "link", "show", f"vb-{self.name}"]
+        while subprocess.run(cable, capture_output=True, check=False).returncode == 0:
+            time.sleep(0.05)
         shutil.rmtree(self.folder)
         return True
 

@@ -1,6 +1,5 @@
 """What strangers can reach and what the machine's own users can read."""
 
-import json
 import re
 import socket
 from pathlib import Path
@@ -76,8 +75,3 @@ def test_exporters_cannot_read_the_shops_tables(host):
     )
     assert denied.rc != 0
     assert "permission denied" in denied.stderr
-
-
-def test_targets_name_their_host(host):
-    targets = host.check_output("cat /etc/prometheus/targets/*")
-    assert json.dumps(host.ansible.get_variables()["inventory_hostname"]).strip('"') in targets

@@ -66,8 +66,8 @@ def rows(host):
 
 
 def test_sale_is_stored_receipted_and_counted(host, site, secret, rows, total, eventually):
-    inserts = "django_model_inserts_total{model='sale'}"
-    posts = "django_http_requests_total_by_method_total{method='POST'}"
+    inserts = 'django_model_inserts_total{model="sale"}'
+    posts = 'django_http_requests_total_by_method_total{method="POST"}'
     before = total(inserts), total(posts)
     status, answer = site(
         "POST",
@@ -83,7 +83,7 @@ def test_sale_is_stored_receipted_and_counted(host, site, secret, rows, total, e
     status, sale = site(
         "POST",
         "/api/v1/sales/",
-        {"customer_email": "customer@example.com", "lines": [{"item": item["id"], "quantity": 1}]},
+        {"customer_email": "customer@example.com", "lines": [{"sku": item["sku"], "quantity": 1}]},
         token=token,
     )
 
@@ -106,7 +106,7 @@ def test_more_than_the_stock_is_refused_and_changes_nothing(site, secret, rows):
     token = site("POST", "/api/v1/token/", credentials)[1]["token"]
     item = site("GET", "/api/v1/items/", token=token)[1]["results"][0]
     sales = rows("select count(*) from sales_sale")
-    lines = [{"item": item["id"], "quantity": item["stock"] + 1}]
+    lines = [{"sku": item["sku"], "quantity": item["stock"] + 1}]
 
     status, answer = site("POST", "/api/v1/sales/", {"lines": lines}, token=token)
 
