@@ -99,7 +99,10 @@ def floor(names):
     """Build the release and install it by hand."""
     source = REPOSITORY / "app"
     with tempfile.TemporaryDirectory() as work:
-        archive = Path(work) / "release.tar"
+        release = subprocess.run(
+            [sys.executable, BUILDER, "id", source], check=True, text=True, capture_output=True
+        ).stdout.strip()
+        archive = Path(work) / f"{release}.tar"
         python = ssh(FLOOR, "python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'")
         architecture = ssh(FLOOR, "uname -m")
         build = [sys.executable, BUILDER, "build", source, archive]

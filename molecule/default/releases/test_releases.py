@@ -5,6 +5,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -27,14 +28,15 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def deploy(source):
-    """Return a function that installs the changed source as an operator would."""
+def deploy(source, tmp_path):
+    """Return a function that installs the changed source, or a release, as an operator would."""
+    changed = f"jewelry_source={source} release_build_folder={tmp_path}/releases"
 
-    def run():
+    def run(what=changed):
         return subprocess.run(
             [
                 *("ansible-playbook", "-i", REPOSITORY / "molecule/default/inventory"),
-                *("playbooks/site.yml", "--tags", "release", "-e", f"jewelry_source={source}"),
+                *("playbooks/site.yml", "--tags", "release", "-e", what),
             ],
             cwd=REPOSITORY,
             env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
@@ -51,6 +53,13 @@ def served(host):
     colour = host.check_output("readlink /run/jewelry-web/live")
     started = f"systemctl show --value -p ActiveEnterTimestampMonotonic jewelry-web@{colour}"
     return host.check_output("readlink /srv/jewelry/live"), colour, host.check_output(started)
+
+
+def tasks_release(host, unit):
+    """Return the release that a unit runs, in the form of the link `live`."""
+    pid = host.check_output(f"systemctl show --value -p MainPID {unit}")
+    arguments = host.check_output(f"tr '\\0' ' ' < /proc/{pid}/cmdline")
+    return re.search(r"/srv/jewelry/(releases/[^/]+)/bin/celery", arguments)[1]
 
 
 def test_failing_migration_leaves_the_running_release(host, source, deploy):
@@ -89,7 +98,7 @@ def test_release_that_does_not_become_ready_is_never_served(host, source, deploy
 def test_new_release_is_served_without_losing_a_request(host, source, deploy):
     before = served(host)
     address = host.interface("host0").addresses[0]
-    (source / "config/marker.py").write_text('"""A file that makes this release another one."""\n')
+    (source / "config/marker.py").write_text(f'"""Another release, made at {time.time()}."""\n')
     answers, stop = [], threading.Event()
 
     def visit():
@@ -117,19 +126,30 @@ def test_new_release_is_served_without_losing_a_request(host, source, deploy):
     assert colour != before[1]
     assert set(answers) == {200}
     assert len(answers) > 50
-    for unit in ("jewelry-worker", "jewelry-beat"):
-        pid = host.check_output(f"systemctl show --value -p MainPID {unit}")
-        arguments = host.check_output(f"tr '\\0' ' ' < /proc/{pid}/cmdline")
-        assert re.search(re.escape(release), arguments), arguments
+    assert release == tasks_release(host, "jewelry-worker") == tasks_release(host, "jewelry-beat")
 
 
-def test_the_release_before_can_be_served_again(host):
-    now = served(host)
-    releases = host.check_output("jewelry-release list").splitlines()
-    older = next(line.split()[-1] for line in releases if not line.startswith("*"))
+def test_the_release_before_can_be_installed_again(host, deploy):
+    release = subprocess.run(
+        [sys.executable, "roles/release/files/build_release.py", "id", "app"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    assert served(host)[0] != f"releases/{release}"
 
-    host.check_output(f"jewelry-release activate {older}")
+    done = deploy(f"jewelry_release={release}")
 
-    assert served(host)[0] == f"releases/{older}"
-    host.check_output(f"jewelry-release activate {Path(now[0]).name}")
-    assert served(host)[0] == now[0]
+    assert done.returncode == 0, done.stdout
+    assert served(host)[0] == f"releases/{release}" == tasks_release(host, "jewelry-worker")
+
+
+def test_release_that_is_neither_built_nor_the_sources_is_refused(host, deploy):
+    before = served(host)
+
+    done = deploy("jewelry_release=0.0.1-000000000000")
+
+    assert done.returncode != 0
+    assert "0.0.1-000000000000 is not the release that" in done.stdout
+    assert served(host) == before

@@ -83,7 +83,12 @@ def static_files(source: Path, into: Path) -> None:
 
 
 def build(source: Path, archive: Path, python: str, architecture: str) -> None:
-    """Write the release's archive, whole or not at all."""
+    """Write the release's archive, whole or not at all; its name is the release's id."""
+    if archive.stem != release_id(source):
+        sys.exit(
+            f"build_release.py: {archive.stem} is not the release that {source} makes "
+            f"({release_id(source)}), and {archive} is not there: check its source out"
+        )
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="jewelry-release-") as work:
         copy, content = Path(work) / "source", Path(work) / "content"
