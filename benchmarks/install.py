@@ -52,13 +52,12 @@ until curl -sf http://localhost:8000/readyz; do sleep 0.2; done
 MEMORY_SCRIPT = """\
 cd /sys/fs/cgroup/system.slice
 for group in *.service system-*.slice/*.service; do
-    [ -s "$group/cgroup.procs" ] || continue
     total=0
     for pid in $(cat "$group/cgroup.procs"); do
         pss=$(awk '/^Pss:/ {print $2}' "/proc/$pid/smaps_rollup")
         total=$((total + ${pss:-0}))
     done
-    echo "$total ${group##*/}"
+    test $total = 0 || echo "$total ${group##*/}"
 done | sort -rn
 """
 
