@@ -1,0 +1,65 @@
+"""`--check --diff` foretells what a run would do, and shows no secret."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+testinfra_hosts = ["ansible://all"]
+
+REPOSITORY = Path(__file__).parents[3]
+SECRETS = (
+    "jewelry_secret_key",
+    "jewelry_database_password",
+    "jewelry_redis_password",
+    "jewelry_redis_exporter_password",
+    "jewelry_admin_password",
+    "jewelry_demo_password",
+    "jewelry_prometheus_password",
+)
+
+
+@pytest.fixture
+def foretell():
+    """Return a function that runs site.yml with --check --diff and returns what it said."""
+
+    def run(**variables):
+        extra = [word for item in variables.items() for word in ("-e", "{}={}".format(*item))]
+        inventory = REPOSITORY / "molecule/default/inventory"
+        done = subprocess.run(
+            [
+                *("ansible-playbook", "-vv", "--check", "--diff", "-i", inventory),
+                *("playbooks/site.yml", *extra),
+            ],
+            cwd=REPOSITORY,
+            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+def test_nothing_is_left_to_do_in_few_tasks(foretell):
+    recap = re.search(r"ok=(\d+) +changed=(\d+)", foretell())
+    assert int(recap[2]) == 0
+    assert int(recap[1]) <= 150
+
+
+def test_no_secret_is_shown_when_all_change(host, foretell):
+    machine = host.ansible.get_variables()["inventory_hostname"]
+    folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
+    present = [path.read_text().strip() for path in folder.iterdir()]
+    changed = {name: f"{number}Zq8" * 20 for number, name in enumerate(SECRETS)}
+
+    said = foretell(**changed)
+
+    assert int(re.search(r"changed=(\d+)", said)[1]) > 0
+    assert len(present) == len(SECRETS)
+    for secret in [*present, *changed.values()]:
+        assert secret not in said
