@@ -16,9 +16,9 @@ help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 up: packages .venv/.installed ## make the lab machine and install the platform on it
-	ansible-playbook playbooks/lab.yml
+	$(LAB) up jewelry
 	ansible-playbook playbooks/site.yml
-	@$(LAB_SSH) jewelry-status --wait 180
+	@$(LAB_SSH) jewelry-status
 	@lab/next-steps
 
 status: ## show what runs on the lab machine
@@ -29,11 +29,12 @@ down: ## remove the lab machine, its network and its base system
 
 test: lint test-app test-platform ## everything below, in this order
 
-lint: packages .venv/.installed ## ansible-lint, yamllint, ruff
+lint: packages .venv/.installed ## ansible-lint, yamllint, ruff, and the tests of the repository itself
 	yamllint .
 	ruff check .
 	ruff format --check .
 	ansible-lint
+	pytest -q tests
 
 test-app: test-packages .venv/.installed ## the application's tests on a PostgreSQL and a Redis of their own
 	pg_virtualenv pytest app

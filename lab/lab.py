@@ -86,7 +86,9 @@ def say(message: str) -> None:
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
     """Let one lab command at a time change the shared state."""
-    STATE.mkdir(parents=True, exist_ok=True)
+    # The controller's other users see no machine's files: some belong to a number that is theirs.
+    for folder in (STATE, CACHE):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (STATE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -165,7 +167,6 @@ def base() -> Path:
     if folder.exists():
         return folder
     say(f"making the base system from Debian's packages ({SUITE}); this takes about a minute")
-    CACHE.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f"unfinished-{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     run(
@@ -209,28 +210,24 @@ def network() -> ipaddress.IPv4Network:
 
 
 def make_network() -> ipaddress.IPv4Network:
-    """Make the bridge, its address and the NAT rule; leave them alone if they stand."""
+    """Make the bridge, its address and the NAT rule; put right what is missing of them."""
     chosen = network()
-    if Path(f"/sys/class/net/{BRIDGE}").exists():
-        return chosen
-    for route in json.loads(run("ip", "-json", "route")):
-        if route["dst"] != "default" and ipaddress.IPv4Network(route["dst"]).overlaps(chosen):
-            raise LabError(
-                f"{chosen} is taken here by {route['dst']} on {route['dev']}: "
-                "choose another, such as LAB_NETWORK=10.99.7.0/24"
-            )
     rules = (
+        "table ip jewelry_lab\n delete table ip jewelry_lab\n"
         "table ip jewelry_lab {\n chain nat {\n  type nat hook postrouting priority srcnat\n"
         f"  ip saddr {chosen} ip daddr != {chosen} masquerade\n }}\n}}\n"
     )
-    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    forwarding, before = Path("/proc/sys/net/ipv4/ip_forward"), STATE / "ip_forward"
     try:
-        run("ip", "link", "add", BRIDGE, "type", "bridge")
-        run("ip", "address", "add", f"{chosen[1]}/{chosen.prefixlen}", "dev", BRIDGE)
+        if not Path(f"/sys/class/net/{BRIDGE}").exists():
+            refuse_taken(chosen)
+            run("ip", "link", "add", BRIDGE, "type", "bridge")
+            run("ip", "address", "add", f"{chosen[1]}/{chosen.prefixlen}", "dev", BRIDGE)
+            run("ip", "link", "set", BRIDGE, "up")
         run("nft", "--file", "-", input=rules)
-        (STATE / "ip_forward").write_text(forwarding.read_text())
+        if not before.exists():
+            before.write_text(forwarding.read_text())
         forwarding.write_text("1")
-        run("ip", "link", "set", BRIDGE, "up")
     except LabError:
         remove_network()
         raise
@@ -238,10 +235,22 @@ def make_network() -> ipaddress.IPv4Network:
     return chosen
 
 
+def refuse_taken(chosen: ipaddress.IPv4Network) -> None:
+    """Raise LabError if the controller already has a route into the network."""
+    for route in json.loads(run("ip", "-json", "route")):
+        if route["dst"] != "default" and ipaddress.IPv4Network(route["dst"]).overlaps(chosen):
+            raise LabError(
+                f"{chosen} is taken here by {route['dst']} on {route.get('dev', 'no device')}: "
+                "choose another, such as LAB_NETWORK=10.99.7.0/24"
+            )
+
+
 def uplink_mtu() -> int:
     """Return the MTU in bytes on the way out, which a tunnel or a cloud may have lowered."""
-    routes = json.loads(run("ip", "-json", "route", "show", "default"))
-    return int(Path(f"/sys/class/net/{routes[0]['dev']}/mtu").read_text()) if routes else 1500
+    for route in json.loads(run("ip", "-json", "route", "show", "default")):
+        if "dev" in route:
+            return int(Path(f"/sys/class/net/{route['dev']}/mtu").read_text())
+    return 1500
 
 
 def remove_network() -> None:
@@ -288,18 +297,18 @@ class Machine:
 
     def up(self) -> None:
         """Make and boot the machine unless it runs, and wait until it answers over SSH."""
-        if self.is_running():
-            return
         with locked():
+            if self.is_running():
+                return
             lower = base()
             chosen = make_network()
             if self.folder.exists() and not (self.folder / "ready").exists():
                 shutil.rmtree(self.folder)  # a first start was interrupted
             if not self.folder.exists():
                 self._make(lower, chosen)
-        say(f"{self.name}: booting on {self.address}")
-        self._start()
-        self._wait_for_ssh()
+            say(f"{self.name}: booting on {self.address}")
+            self._start()
+            self._wait_for_ssh()
 
     def _make(self, lower: Path, chosen: ipaddress.IPv4Network) -> None:
         for part in ("upper/etc/systemd/network", "upper/etc/ssh", "upper/root/.ssh", "work"):
@@ -421,6 +430,8 @@ class Machine:
         # The kernel takes a moment to drop the machine's end of the cable, and with it ours.
         cable = ["ip", "link", "show", f"vb-{self.name}"]
         while subprocess.run(cable, capture_output=True, check=False).returncode == 0:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name}: its network cable stays: ip link del vb-{self.name}")
             time.sleep(0.05)
         shutil.rmtree(self.folder)
         return True

@@ -32,7 +32,7 @@ def test_network_that_is_taken(monkeypatch):
     with pytest.raises(
         lab.LabError, match=r"10\.213\.77\.0/24 is taken here by .* on vpn0: choose"
     ):
-        lab.make_network()
+        lab.refuse_taken(lab.network())
 
 
 def test_network_of_a_lab_that_stands(monkeypatch, tmp_path):

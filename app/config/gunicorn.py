@@ -13,7 +13,7 @@ worker_class = "gthread"  # a slow view costs one thread, not the worker
 workers = env.integer("WEB_WORKERS", default=1, minimum=1)
 threads = env.integer("WEB_THREADS", default=8, minimum=1)
 
-graceful_timeout = 30  # seconds that a request may still take when its worker is told to stop
+graceful_timeout = 60  # seconds that a request may still take at a stop: as long as nginx waits
 keepalive = 75  # longer than nginx keeps an idle connection: nginx closes first, none is reset
 
 accesslog = None  # nginx writes the access log

@@ -24,12 +24,16 @@ def low_stock_scan() -> None:
         told = f"low-stock-told:{tenant.pk}:{timezone.localdate()}"
         if not items or not addresses or cache.get(told):
             continue
-        send_mail(
-            f"{len(items)} items are low in stock",
-            "\n".join(f"{item}: {item.stock} left" for item in items),
-            from_email=None,
-            recipient_list=addresses,
-        )
+        try:
+            send_mail(
+                f"{len(items)} items are low in stock",
+                "\n".join(f"{item}: {item.stock} left" for item in items),
+                from_email=None,
+                recipient_list=addresses,
+            )
+        except OSError:  # smtplib's errors too; the next scan tries again
+            logger.exception("%s: the mail on low stock was not sent", tenant.slug)
+            continue
         # Afterwards: a scan that dies in between mails twice rather than never.
         cache.set(told, True, timeout=86400)
         logger.info("%s: %d items are low in stock", tenant.slug, len(items))

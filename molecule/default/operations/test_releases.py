@@ -95,6 +95,30 @@ def test_release_that_does_not_become_ready_is_never_served(host, source, deploy
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
 
 
+def test_settings_that_do_not_work_leave_the_running_release_its_own(host, deploy):
+    before = served(host)
+
+    done = deploy('{"jewelry_environment": {"CACHE_URL": "redis://127.0.0.1:1/0"}}')
+
+    assert done.returncode != 0
+    assert "is not served" in done.stdout
+    assert served(host) == before
+    host.check_output(f"systemctl restart jewelry-web@{before[1]}")
+    assert host.check_output("curl -sf --retry 20 --retry-all-errors http://localhost:8000/readyz")
+    assert deploy("jewelry_environment={}").returncode == 0
+
+
+def test_interrupted_activation_is_brought_to_its_end(host):
+    release, colour, _ = served(host)
+    host.check_output(f"systemctl disable -q jewelry-web@{colour}.socket jewelry-web@{colour}")
+    host.check_output("rm /etc/tmpfiles.d/jewelry-web.conf")
+
+    host.check_output(f"jewelry-release activate {Path(release).name}")
+
+    assert host.service(f"jewelry-web@{colour}").is_enabled
+    assert colour in host.file("/etc/tmpfiles.d/jewelry-web.conf").content_string
+
+
 def test_new_release_is_served_without_losing_a_request(host, source, deploy):
     before = served(host)
     address = host.interface("host0").addresses[0]

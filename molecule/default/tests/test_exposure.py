@@ -40,12 +40,14 @@ def secrets(host):
 def test_no_secret_is_world_readable(host, secrets):
     patterns = "\\n".join(secrets)
     host.check_output(f"umask 077; printf '{patterns}\\n' > /run/secrets")
+    # One such file is put there, to see that it would be found.
+    host.check_output("install -m 644 /run/secrets /etc/planted")
     found = host.run(
-        "find /etc /srv /var /run /usr/local -xdev -type f -perm -o=r -size -1M"
+        "find /etc /srv /var /run /usr/local -xdev -type f -perm -o=r -size -1024k"
         " -exec grep -lFf /run/secrets {} +"
     ).stdout
-    host.check_output("rm /run/secrets")
-    assert found == ""
+    host.check_output("rm /run/secrets /etc/planted")
+    assert found.split() == ["/etc/planted"]
 
 
 def test_no_secret_is_in_a_unit_or_an_argument_list(host, secrets):
@@ -65,8 +67,13 @@ def test_no_secret_is_in_the_journal(host, secrets):
 
 
 def test_settings_are_the_applications_alone(host):
-    settings = host.file("/etc/jewelry/jewelry.env")
-    assert (settings.user, settings.group, settings.mode) == ("root", "jewelry", 0o640)
+    files = host.check_output("ls /etc/jewelry/*.env").split()
+    assert (
+        len(files) >= 4
+    )  # those of the inventory, and what web unit, worker and beat have of them
+    for path in files:
+        settings = host.file(path)
+        assert (settings.user, settings.group, settings.mode) == ("root", "jewelry", 0o640)
 
 
 def test_exporters_cannot_read_the_shops_tables(host):
