@@ -105,7 +105,7 @@ def test_settings_that_do_not_work_leave_the_running_release_its_own(host, deplo
     assert served(host) == before
     host.check_output(f"systemctl restart jewelry-web@{before[1]}")
     assert host.check_output("curl -sf --retry 20 --retry-all-errors http://localhost:8000/readyz")
-    assert deploy("jewelry_environment={}").returncode == 0
+    assert deploy('{"jewelry_environment": {}}').returncode == 0
 
 
 def test_interrupted_activation_is_brought_to_its_end(host):
