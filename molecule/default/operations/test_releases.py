@@ -1,6 +1,5 @@
 """A release is served only when it is ready, and then without losing a request."""
 
-import os
 import re
 import shutil
 import ssl
@@ -28,22 +27,13 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def deploy(source, tmp_path):
+def deploy(play, source, tmp_path):
     """Return a function that installs the changed source, or a release, as an operator would."""
     changed = f"jewelry_source={source} release_build_folder={tmp_path}/releases"
 
     def run(what=changed):
-        return subprocess.run(
-            [
-                *("ansible-playbook", "-i", REPOSITORY / "molecule/default/inventory"),
-                *("playbooks/site.yml", "--tags", "release", "-e", what),
-            ],
-            cwd=REPOSITORY,
-            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        inventory = REPOSITORY / "molecule/default/inventory"
+        return play(inventory, "site.yml", "--tags", "release", "-e", what)
 
     return run
 

@@ -55,16 +55,6 @@ def site(host):
     return send
 
 
-@pytest.fixture
-def rows(host):
-    """Return a function that asks the application's database for one value."""
-
-    def ask(query):
-        return host.check_output(f'runuser -u postgres -- psql -qtAX jewelry -c "{query}"')
-
-    return ask
-
-
 def test_sale_is_stored_receipted_and_counted(host, site, secret, rows, total, eventually):
     inserts = 'django_model_inserts_total{model="sale"}'
     posts = 'django_http_requests_total_by_method_total{method="POST"}'

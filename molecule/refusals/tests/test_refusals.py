@@ -1,6 +1,5 @@
 """What cannot be installed is refused in words that name it, and nothing is changed."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -24,7 +23,7 @@ def inventory(tmp_path):
 
 
 @pytest.fixture
-def refused(host, inventory):
+def refused(host, play, inventory):
     """Return a function that runs site.yml, asserts that it stops and changes nothing."""
     folder, spoiled = inventory
     state = "dpkg-query -W | sha256sum; find /etc /srv /usr -xdev -newer /run/before"
@@ -34,14 +33,7 @@ def refused(host, inventory):
         host.check_output("touch /run/before")
         before = host.check_output(state)
         extra = [word for item in variables.items() for word in ("-e", "{}={}".format(*item))]
-        done = subprocess.run(
-            ["ansible-playbook", "-i", folder, "playbooks/site.yml", *extra],
-            cwd=REPOSITORY,
-            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = play(folder, "site.yml", *extra)
         assert done.returncode != 0, done.stdout
         assert re.search(r"changed=0 ", done.stdout) and "changed=1" not in done.stdout
         assert host.check_output(state) == before
@@ -102,6 +94,27 @@ def test_time_zone(refused):
 
 def test_domain(refused):
     assert "`jewelry_domain` is missing" in refused(jewelry_domain="")
+
+
+def test_certificate_without_its_key(refused, tmp_path):
+    for name in ("site", "other"):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-subj", "/CN=shop"),
+                *("-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.crt"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    said = refused(nginx_certificate=tmp_path / "site.crt")
+    assert "`nginx_certificate_key` is missing" in said
+    said = refused(
+        nginx_certificate=tmp_path / "site.crt", nginx_certificate_key=tmp_path / "other.key"
+    )
+    assert "`nginx_certificate_key`" in said
+    assert "does not fit" in said
+    assert "PRIVATE KEY" not in said
 
 
 def test_full_disk(host, refused):

@@ -1,9 +1,42 @@
-"""What the tests of the platform share: Prometheus's API, and patience."""
+"""What the scenarios share: playbooks as operators run them, the database, Prometheus, patience."""
 
 import json
+import os
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
+
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def play():
+    """Return a function that runs a playbook on an inventory as an operator would."""
+
+    def run(inventory, playbook, *arguments):
+        return subprocess.run(
+            ["ansible-playbook", "-i", inventory, f"playbooks/{playbook}", *arguments],
+            cwd=REPOSITORY,
+            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def rows(host):
+    """Return a function that asks the application's database for one value."""
+
+    def ask(query):
+        return host.check_output(f'runuser -u postgres -- psql -qtAX jewelry -c "{query}"')
+
+    return ask
 
 
 @pytest.fixture
@@ -41,7 +74,7 @@ def eventually():
         deadline = time.monotonic() + seconds
         while not (outcome := condition()):
             assert time.monotonic() < deadline, f"not so within {seconds} s"
-            time.sleep(1)
+            time.sleep(0.5)
         return outcome
 
     return wait

@@ -1,0 +1,150 @@
+"""What differs on an operator's machine: sudo, a name, a certificate, nothing for demonstration."""
+
+import http.cookiejar
+import re
+import socket
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+MACHINE = "platform-operator"
+NAME = "shop.example.org"
+INVENTORY = Path(__file__).parents[1] / "inventory"
+FOLDER = Path("/var/lib/jewelry-lab/machines") / MACHINE
+
+testinfra_hosts = [f"ansible://{MACHINE}"]
+
+
+@pytest.fixture
+def visit(host, monkeypatch):
+    """Return a function that opens a URL as a browser of the outside would, cookies and all.
+
+    Every name of example.org leads to the machine, and only the operator's root is trusted.
+    """
+    address = host.interface("host0").addresses[0]
+    resolve = socket.getaddrinfo
+
+    def lead_to_machine(name, *rest, **more):
+        return resolve(address if name.endswith("example.org") else name, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lead_to_machine)
+    trusting = ssl.create_default_context(cafile=FOLDER / "ca/root.crt")
+    browser = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=trusting),
+        urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+    )
+
+    def open_url(url, form=None, **headers):
+        data = urllib.parse.urlencode(form).encode() if form else None
+        return browser.open(urllib.request.Request(url, data, headers), timeout=30)
+
+    return open_url
+
+
+@pytest.fixture
+def as_root(host):
+    """The machine, every command through sudo."""
+    assert host.user().name == "admin"
+    with host.sudo():
+        yield host
+
+
+def test_site_is_trusted_and_says_how_browsers_are_to_guard_it(visit):
+    with visit(f"https://{NAME}/") as answer:
+        assert answer.status == 200
+        headers = answer.headers
+    assert headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
+    assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert headers.get_all("X-Frame-Options") == ["DENY"]
+    assert headers.get_all("Referrer-Policy") == ["same-origin"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["Server"] == "nginx"
+
+
+def test_plain_http_leads_to_the_name(visit):
+    with visit(f"http://{NAME}/healthz") as answer:
+        assert answer.url == f"https://{NAME}/healthz"
+
+
+def test_foreign_name_gets_no_certificate(visit):
+    with pytest.raises(urllib.error.URLError) as refused:
+        visit("https://other.example.org/")
+    assert refused.value.reason.reason == "TLSV1_UNRECOGNIZED_NAME"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_foreign_host_gets_no_answer(visit, scheme):
+    with pytest.raises(ConnectionResetError):
+        visit(f"{scheme}://{NAME}/", Host="other.example.org")
+
+
+def test_administrator_logs_in(visit):
+    login = f"https://{NAME}/admin/login/?next=/admin/"
+    with visit(login) as page:
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.read().decode())[1]
+        assert "Secure" in page.headers["Set-Cookie"]
+    form = {
+        "csrfmiddlewaretoken": token,
+        "username": "admin",
+        "password": (FOLDER / "secrets/admin_password").read_text().strip(),
+    }
+
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        visit(login, form, Referer="https://other.example.org/")
+    with visit(login, form, Referer=login) as answer:
+        assert answer.url == f"https://{NAME}/admin/"
+        assert "Site administration" in answer.read().decode()
+
+
+def test_nothing_was_made_for_demonstration(as_root):
+    query = "select count(*), (select string_agg(username, ' ') from core_user) from core_tenant"
+    rows = as_root.check_output(f'runuser -u postgres -- psql -qtAX jewelry -c "{query}"')
+    assert rows == "0|admin"
+
+
+def test_status_is_healthy_and_the_operators_playbook_shows_it(as_root, play):
+    status = as_root.run("jewelry-status --wait 60")
+    assert status.rc == 0, status.stdout
+
+    done = play(INVENTORY, "status.yml")
+
+    assert done.returncode == 0, done.stdout
+    assert f"https://{NAME}/" in done.stdout
+    assert "healthy" in done.stdout
+
+
+def test_probes_trust_the_certificate(prometheus, eventually):
+    wanted = {f"https://{NAME}/healthz": "1", f"https://{NAME}/readyz": "1"}
+
+    def probed():
+        found = prometheus("query", query="probe_success")["result"]
+        return {one["metric"]["instance"]: one["value"][1] for one in found}
+
+    assert eventually(lambda: probed() == wanted)
+
+
+def test_sudo_leaves_no_secret_in_the_journal(as_root):
+    secrets = [path.read_text().strip() for path in (FOLDER / "secrets").iterdir()]
+    journal = as_root.check_output("journalctl --no-pager --output cat")
+    assert len(secrets) == 6
+    assert "COMMAND=" in journal
+    for secret in secrets:
+        assert secret not in journal
+
+
+def test_key_that_does_not_fit_is_refused_before_anything_is_changed(visit, as_root, play):
+    other = f"nginx_certificate_key={FOLDER}/ca/other.key"
+
+    done = play(INVENTORY, "site.yml", "--tags", "nginx", "-e", other)
+
+    assert done.returncode != 0
+    assert "does not fit" in done.stdout
+    assert "changed=0" in done.stdout
+    # A restart reads the key again, as the next boot will.
+    as_root.check_output("systemctl restart nginx")
+    assert visit(f"https://{NAME}/readyz").status == 200
