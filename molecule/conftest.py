@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 REPOSITORY = Path(__file__).parents[1]
 
 
