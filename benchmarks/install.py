@@ -81,7 +81,7 @@ def packages(machine):
 
 def site(inventory):
     """Run site.yml and return its output; leave with it if it fails."""
-    builds = f"release_build_folder={inventory}/releases"
+    builds = f"release_build_folder={inventory.parent}/releases"
     done = subprocess.run(
         ["ansible-playbook", "-i", inventory, "-e", builds, "playbooks/site.yml"],
         cwd=REPOSITORY,
@@ -121,10 +121,12 @@ def main():
     subprocess.run([*LAB, "down", SITE, FLOOR], check=True)
     subprocess.run([*LAB, "up", SITE, FLOOR], check=True)
     try:
-        with tempfile.TemporaryDirectory() as inventory:
+        with tempfile.TemporaryDirectory() as work:
+            inventory = Path(work) / "inventory"
+            inventory.mkdir()
             for name in ("groups.yml", "group_vars"):
-                (Path(inventory) / name).symlink_to(REPOSITORY / "inventories/lab" / name)
-            (Path(inventory) / "hosts.yml").write_text(f"machine: {{hosts: {{{SITE}: }}}}\n")
+                (inventory / name).symlink_to(REPOSITORY / "inventories/lab" / name)
+            (inventory / "hosts.yml").write_text(f"machine: {{hosts: {{{SITE}: }}}}\n")
             bare = packages(SITE)
             first, _ = seconds(site, inventory)
             second, output = seconds(site, inventory)

@@ -96,21 +96,22 @@ def test_domain(refused):
     assert "`jewelry_domain` is missing" in refused(jewelry_domain="")
 
 
-def test_certificate_without_its_key(refused, tmp_path):
+def test_certificate_without_its_key(refused, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certificates")
     for name in ("site", "other"):
         subprocess.run(
             [
                 *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-subj", "/CN=shop"),
-                *("-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.crt"),
+                *("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"),
             ],
             check=True,
             capture_output=True,
         )
 
-    said = refused(nginx_certificate=tmp_path / "site.crt")
+    said = refused(nginx_certificate=folder / "site.crt")
     assert "`nginx_certificate_key` is missing" in said
     said = refused(
-        nginx_certificate=tmp_path / "site.crt", nginx_certificate_key=tmp_path / "other.key"
+        nginx_certificate=folder / "site.crt", nginx_certificate_key=folder / "other.key"
     )
     assert "`nginx_certificate_key`" in said
     assert "does not fit" in said
