@@ -19,7 +19,11 @@ def play():
         return subprocess.run(
             ["ansible-playbook", "-i", inventory, f"playbooks/{playbook}", *arguments],
             cwd=REPOSITORY,
-            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+                "ANSIBLE_FORCE_COLOR": "false",  # Molecule's is true; the output is read here
+            },
             capture_output=True,
             text=True,
             check=False,
