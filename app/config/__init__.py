@@ -1,6 +1,5 @@
 """The project: settings, routes, and the entry points of gunicorn and Celery."""
 
-# Web processes publish tasks too: `shared_task` finds the application only once it is made.
-from config.celery import app as celery_app
+from apps.monitoring import sharing
 
-__all__ = ["celery_app"]
+sharing.share()  # here, before any metric is made

@@ -3,13 +3,36 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import setup_logging
+
+from apps.monitoring import tasks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("jewelry")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+tasks.connect()
+
+app.conf.beat_schedule = {
+    # `expires`, in seconds: while no worker runs, old runs must not pile up.
+    "send-unsent-receipts": {
+        "task": "apps.sales.tasks.send_unsent_receipts",
+        "schedule": crontab(minute="*/5"),
+        "options": {"expires": 240},
+    },
+    "low-stock-scan": {
+        "task": "apps.inventory.tasks.low_stock_scan",
+        "schedule": crontab(hour=7, minute=0),
+        "options": {"expires": 6 * 3600},
+    },
+    "daily-stock-valuation": {
+        "task": "apps.inventory.tasks.daily_stock_valuation",
+        "schedule": crontab(hour=23, minute=30),
+        "options": {"expires": 20 * 60},  # the row is that day's
+    },
+}
 
 
 @setup_logging.connect

@@ -4,14 +4,17 @@
 through NOTIFY_SOCKET, both by gunicorn itself; by hand it listens on 127.0.0.1:8000.
 """
 
+from apps.monitoring import sharing
 from config import env
 
 worker_class = "gthread"  # a slow view costs one thread, not the worker
-
-# django-prometheus keeps its numbers in the process. With two workers each scrape would meet one
-# of them at random and every counter would jump back and forth. Raise the threads first.
-workers = env.integer("WEB_WORKERS", default=1, minimum=1)
+workers = env.integer("WEB_WORKERS", default=2, minimum=1)
 threads = env.integer("WEB_THREADS", default=8, minimum=1)
+
+# Each process is replaced after so many requests, so that no leak goes on for ever; the jitter
+# keeps them from leaving all at once. 0: never.
+max_requests = env.integer("WEB_MAX_REQUESTS", default=10_000, minimum=0)
+max_requests_jitter = max_requests // 5
 
 graceful_timeout = 60  # seconds that a request may still take at a stop: as long as nginx waits
 keepalive = 75  # longer than nginx keeps an idle connection: nginx closes first, none is reset
@@ -19,3 +22,8 @@ keepalive = 75  # longer than nginx keeps an idle connection: nginx closes first
 accesslog = None  # nginx writes the access log
 errorlog = "-"
 control_socket_disable = True  # systemd controls it
+
+
+def post_fork(server, worker) -> None:
+    """Let the worker count as itself."""
+    sharing.join()

@@ -2,8 +2,6 @@
 
 import sys
 
-from celery.schedules import crontab
-
 from config import env
 
 # -- From the environment ------------------------------------------------------------------------
@@ -74,6 +72,7 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.inventory",
     "apps.sales",
+    "apps.monitoring",
 ]
 
 MIDDLEWARE = [
@@ -152,9 +151,11 @@ SILENCED_SYSTEM_CHECKS = [
 # -- Celery --------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = env.redis_url("BROKER_URL", example="redis://jewelry:PASSWORD@127.0.0.1:6379/0")
+CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = None  # there are none, so beat need not have them cleaned up
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
 # A task is taken off the queue when it has ended, so a worker that dies loses none; a task may
@@ -176,24 +177,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY = False
 
-CELERY_BEAT_SCHEDULE = {
-    # `expires`, in seconds: while no worker runs, old runs must not pile up.
-    "send-unsent-receipts": {
-        "task": "apps.sales.tasks.send_unsent_receipts",
-        "schedule": crontab(minute="*/5"),
-        "options": {"expires": 240},
-    },
-    "low-stock-scan": {
-        "task": "apps.inventory.tasks.low_stock_scan",
-        "schedule": crontab(hour=7, minute=0),
-        "options": {"expires": 6 * 3600},
-    },
-    "daily-stock-valuation": {
-        "task": "apps.inventory.tasks.daily_stock_valuation",
-        "schedule": crontab(hour=23, minute=30),
-        "options": {"expires": 20 * 60},  # the row is that day's
-    },
-}
+CELERY_BEAT_SCHEDULER = "apps.monitoring.beat.Scheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 10  # seconds; how old its heartbeat may look
 
 # -- Monitoring ----------------------------------------------------------------------------------
 
@@ -205,6 +190,8 @@ PROMETHEUS_LATENCY_BUCKETS = (
 # It would query the database while the process starts, and a database that is down would keep
 # the web processes from starting.
 PROMETHEUS_EXPORT_MIGRATIONS = False
+# Tenants that have labels of their own in the business's numbers.
+METRICS_TENANTS = env.integer("METRICS_TENANTS", default=50, minimum=0)
 
 LOGGING = {
     "version": 1,

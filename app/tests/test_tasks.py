@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from apps.core.models import Tenant
@@ -48,7 +47,7 @@ def test_each_shop_is_told_of_its_own_low_stock_once_a_day(user, mailoutbox):
 
 def test_every_scheduled_task_exists():
     celery_app.loader.import_default_modules()
-    scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    scheduled = {entry["task"] for entry in celery_app.conf.beat_schedule.values()}
     assert scheduled <= set(celery_app.tasks)
 
 

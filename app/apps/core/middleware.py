@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.views import View
 
-METHODS = [name.upper() for name in View.http_method_names]
+from apps.monitoring.priming import METHODS, prime_requests
 
 
 def refuse_unknown_methods(
@@ -16,6 +15,8 @@ def refuse_unknown_methods(
     django-prometheus labels latencies with the method as it was sent: a stranger who invents
     methods would make as many new series.
     """
+
+    prime_requests()
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.method not in METHODS:

@@ -2,16 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
+
+from apps.monitoring import schema
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +68,5 @@ class UnappliedMigrations(Exception):
 
 def migrations() -> None:
     """Raise UnappliedMigrations, with their names."""
-    applied = MigrationRecorder(connection).applied_migrations()
-    missing = [f"{app}.{name}" for app, name in _known_migrations() if (app, name) not in applied]
-    if missing:
+    if missing := schema.migrations().unapplied:
         raise UnappliedMigrations(", ".join(missing))
-
-
-@lru_cache(maxsize=1)
-def _known_migrations() -> list[tuple[str, str]]:
-    """The migrations in the code, which does not change while the process lives."""
-    return sorted(MigrationLoader(None).disk_migrations)

@@ -10,6 +10,7 @@ from django_prometheus.models import ExportModelOperationsMixin
 from apps.core.models import Tenant
 
 KARATS = (8, 9, 10, 14, 18, 20, 21, 22, 24)
+LOW_STOCK = Q(stock__lte=F("low_stock_level"))  # the items that shops should order again
 
 
 class Item(ExportModelOperationsMixin("item"), models.Model):
@@ -83,11 +84,6 @@ class Item(ExportModelOperationsMixin("item"), models.Model):
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
-
-
-def low_stock() -> models.QuerySet[Item]:
-    """The items that shops should order again."""
-    return Item.objects.filter(stock__lte=F("low_stock_level"))
 
 
 class StockValuation(ExportModelOperationsMixin("stock_valuation"), models.Model):

@@ -2,23 +2,23 @@
 
 import logging
 
-from celery import shared_task
 from django.core.cache import cache
 from django.core.mail import send_mail
 from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from apps.core.models import Tenant
-from apps.inventory.models import StockValuation, low_stock
+from apps.inventory.models import LOW_STOCK, StockValuation
+from config.celery import app
 
 logger = logging.getLogger(__name__)
 
 
-@shared_task
+@app.task
 def low_stock_scan() -> None:
     """Mail each active tenant's staff what to order again, once a day."""
     for tenant in Tenant.objects.filter(status=Tenant.Status.ACTIVE):
-        items = low_stock().filter(tenant=tenant)
+        items = tenant.items.filter(LOW_STOCK)
         people = tenant.users.filter(is_active=True).exclude(email="")
         addresses = list(people.values_list("email", flat=True))
         told = f"low-stock-told:{tenant.pk}:{timezone.localdate()}"
@@ -39,7 +39,7 @@ def low_stock_scan() -> None:
         logger.info("%s: %d items are low in stock", tenant.slug, len(items))
 
 
-@shared_task
+@app.task
 def daily_stock_valuation() -> None:
     """Write down, for each active tenant, what its stock is worth today."""
     for tenant in Tenant.objects.filter(status=Tenant.Status.ACTIVE):

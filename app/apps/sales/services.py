@@ -4,6 +4,7 @@ from django.db import transaction
 
 from apps.core.models import User
 from apps.inventory.models import Item
+from apps.monitoring.business import count_sale
 from apps.sales.models import Sale, SaleLine
 from apps.sales.tasks import send_receipt
 
@@ -58,6 +59,7 @@ def sell(sold_by: User, quantities: dict[str, int], customer_email: str = "") ->
         item.stock -= quantity
         item.save(update_fields=["stock"])
 
+    transaction.on_commit(lambda: count_sale(tenant, sale.total), robust=True)
     if customer_email:
         # A lambda: Django asks a callback that failed for its __qualname__; a partial has none.
         transaction.on_commit(lambda: send_receipt.delay(sale.pk), robust=True)

@@ -3,12 +3,12 @@
 import logging
 from datetime import timedelta
 
-from celery import shared_task
 from django.core.mail import send_mail
 from django.db import transaction
 from django.utils import timezone
 
 from apps.sales.models import Sale
+from config.celery import app
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ HOPELESS = timedelta(days=7)  # an address that failed that long is not tried ag
 AT_ONCE = 200  # receipts
 
 
-@shared_task
+@app.task
 @transaction.atomic
 def send_receipt(sale_id: int) -> None:
     """Send a sale's receipt unless it was sent.
@@ -49,7 +49,7 @@ def send_receipt(sale_id: int) -> None:
     logger.info("sent the receipt of sale %d", sale_id)
 
 
-@shared_task
+@app.task
 def send_unsent_receipts() -> None:
     """Queue the receipts that did not go out: the broker or the mail server was down."""
     now = timezone.now()

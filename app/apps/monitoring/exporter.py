@@ -1,0 +1,260 @@
+"""The exporter: a process of its own that serves the numbers of all others.
+
+Two pages, one for each of Prometheus's jobs: `django` (what the web processes count, the state of
+the database's tables, the business) and `celery` (what publishers, worker and beat count, the
+queues). Nothing that can hang is done while a page is made: what needs the database or the broker
+is asked for by threads (`Source`), so a page takes as long as reading the files takes.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import redis
+from django.conf import settings
+from django.db import connection
+from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.samples import Sample
+
+from apps.monitoring import business, files, schema, slots
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 2  # seconds that a page waits for the first result of its sources
+HEARTBEAT = 30  # seconds after which a worker without heartbeat counts as down; it beats every 2
+
+
+ITSELF = {"role": "main", "service": "metrics", "slot": "0"}
+
+
+class Source(threading.Thread):
+    """Families that something else must be asked for, asked for every `interval` seconds.
+
+    Old results are not served: after a failure, or when no answer has come for three intervals,
+    there are none until the next success.
+    """
+
+    def __init__(self, name: str, ask: Callable[[], list[Metric]], interval: float) -> None:
+        super().__init__(name=name, daemon=True)
+        self._ask, self._interval = ask, interval
+        self._result: list[Metric] = []
+        self._since = 0.0  # monotonic; when the result was asked for
+        self._first = threading.Event()
+        self._problem = ""
+
+    def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            began = time.monotonic()
+            try:
+                self._result, problem = self._ask(), ""
+                self._since = began
+            except Exception as error:
+                self._result, problem = [], f"{type(error).__name__}: {error}".strip()
+            if problem != self._problem:
+                told = f"fails: {problem}" if problem else "works again"
+                logger.warning("%s %s", self.name, told.replace("\n", " "))
+                self._problem = problem
+            self._first.set()
+            time.sleep(self._interval)
+
+    def families(self) -> list[Metric]:
+        """The last result; empty while it is not to be had."""
+        self._first.wait(PATIENCE)
+        fresh = time.monotonic() - self._since < 3 * self._interval
+        return self._result if fresh else []
+
+
+class Page:
+    """What one of Prometheus's jobs scrapes: the files of services, and sources."""
+
+    def __init__(self, directory: Path, services: list[str], sources: list[Source]) -> None:
+        self._directory, self._services, self._sources = directory, services, sources
+        self._broken = dict.fromkeys(services, 0)
+        for source in sources:
+            source.start()
+
+    def collect(self) -> Iterator[Metric]:
+        """All families; called by prometheus_client at each scrape."""
+        holders, totals = {}, {}
+        for service in self._services:
+            holders[service] = slots.holders(self._directory / service)
+            totals[service] = files.total(self._directory / service, holders[service])
+            self._broken[service] += totals[service].broken
+        found = {source.name: source.families() for source in self._sources}
+        yield from self.families(holders, totals, found)
+        yield from self._itself(totals, found)
+
+    def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
+        """Those that are the page's own: what counts of the files and of the sources' results."""
+        raise NotImplementedError
+
+    def _itself(self, totals: dict, found: dict) -> Iterator[Metric]:
+        number = GaugeMetricFamily(
+            "jewelry_metrics_files", "Files of metrics that were read.", labels=["service"]
+        )
+        broken = CounterMetricFamily(
+            "jewelry_metrics_broken_files",
+            "Files of metrics that could not be read and were set aside.",
+            labels=["service"],
+        )
+        for service, total in totals.items():
+            number.add_metric([service], total.files)
+            broken.add_metric([service], self._broken[service])
+        success = GaugeMetricFamily(
+            "jewelry_metrics_source_success",
+            "Whether the numbers that come from elsewhere could be had.",
+            labels=["source"],
+        )
+        for source, families in found.items():
+            success.add_metric([source], bool(families))
+        yield from (number, broken, success)
+
+
+class DjangoPage(Page):
+    """What the web processes count, migrations, the business."""
+
+    def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
+        """See Page."""
+        families = totals["web"].families
+        tenants = {
+            sample.labels["tenant"]
+            for family in found["business"]
+            for sample in family.samples
+            if "tenant" in sample.labels
+        }
+        business.start_at_zero(families, tenants)
+        for family in PROCESS_COLLECTOR.collect():
+            family.samples = [s._replace(labels=ITSELF) for s in family.samples]
+            _merge(families, family)
+        alive = sum(holder.role == "child" and bool(holder.pid) for holder in holders["web"])
+        yield GaugeMetricFamily("gunicorn_workers_alive", "Web processes that live.", alive)
+        yield from (family for name, family in families.items() if not name.startswith("celery_"))
+        for source in found.values():
+            yield from source
+
+
+class CeleryPage(Page):
+    """What is counted of tasks, wherever it happens, the worker, beat and the queues."""
+
+    def __init__(self, *args, nodes: list[str]) -> None:
+        super().__init__(*args)
+        self._nodes = nodes  # workers that should be there
+
+    def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
+        """See Page."""
+        families = totals["worker"].families
+        for service, prefix in (("web", "celery_"), ("beat", ("celery_", *files.PER_PROCESS))):
+            for name, family in totals[service].families.items():
+                if name.startswith(prefix):
+                    _merge(families, family)
+        yield from self._workers(families, holders["worker"])
+        yield from (f for name, f in families.items() if not name.startswith("django_http_"))
+        for source in found.values():
+            yield from source
+
+    def _workers(self, families: dict[str, Metric], holders: list) -> Iterator[Metric]:
+        alive = any(holder.role == "main" and holder.pid for holder in holders)
+        beats = families.get("celery_worker_last_heartbeat_timestamp_seconds")
+        last = dict.fromkeys(self._nodes, 0.0)
+        last |= {s.labels["hostname"]: s.value for s in (beats.samples if beats else ())}
+        up = GaugeMetricFamily(
+            "celery_worker_up", "Whether the worker lives and beats.", labels=["hostname"]
+        )
+        for node, seconds in last.items():
+            up.add_metric([node], alive and time.time() - seconds < HEARTBEAT)
+        yield up
+        processes = sum(holder.role == "child" and bool(holder.pid) for holder in holders)
+        for name, text, value in (
+            ("worker", "Workers that are up and read the queue.", sum(s.value for s in up.samples)),
+            ("process", "Processes that run tasks of the queue.", processes),
+        ):
+            family = GaugeMetricFamily(f"celery_active_{name}_count", text, labels=["queue_name"])
+            family.add_metric([settings.CELERY_TASK_DEFAULT_QUEUE], value)
+            yield family
+
+
+def _merge(families: dict[str, Metric], more: Metric) -> None:
+    """Add a family of another service; what both have of the same series is added up."""
+    family = families.setdefault(more.name, more)
+    if family is more:
+        return
+    values: dict[tuple, float] = {}
+    for sample in (*family.samples, *more.samples):
+        key = sample.name, tuple(sample.labels.items())
+        values[key] = values.get(key, 0.0) + sample.value
+    family.samples = [Sample(name, dict(labels), value) for (name, labels), value in values.items()]
+
+
+def _of_database(ask: Callable[[], list[Metric]]) -> Callable[[], list[Metric]]:
+    """The same, on a connection of its own and of limited time."""
+
+    def limited() -> list[Metric]:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET statement_timeout = '20s'")
+            return ask()
+        finally:
+            connection.close()
+
+    return limited
+
+
+def migrations() -> list[Metric]:
+    """Gauges named as django-prometheus names them; it would ask in every process at its start."""
+    state = schema.migrations()
+    families = []
+    for name, text, number in (
+        ("applied", "Count of applied migrations by database connection", len(state.applied)),
+        ("unapplied", "Count of unapplied migrations by database connection", len(state.unapplied)),
+    ):
+        family = GaugeMetricFamily(f"django_migrations_{name}_total", text, labels=["connection"])
+        family.add_metric([connection.alias], number)
+        families.append(family)
+    return families
+
+
+def queue_lengths() -> list[Metric]:
+    """How many tasks wait in the queue, which is a list in the broker."""
+    family = GaugeMetricFamily(
+        "celery_queue_length", "Tasks that wait in the queue.", labels=["queue_name"]
+    )
+    with redis.Redis.from_url(
+        settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1
+    ) as broker:
+        queue = settings.CELERY_TASK_DEFAULT_QUEUE
+        family.add_metric([queue], broker.llen(queue))
+    return [family]
+
+
+def pages(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry]:
+    """The pages by job. `nodes` are the names of the Celery workers that should run here."""
+    registries = {}
+    for job, page in (
+        (
+            "django",
+            DjangoPage(
+                directory,
+                ["web"],
+                [
+                    Source("migrations", _of_database(migrations), 30),
+                    Source("business", _of_database(business.gauges), 30),
+                ],
+            ),
+        ),
+        (
+            "celery",
+            CeleryPage(
+                directory,
+                ["web", "worker", "beat"],
+                [Source("queues", queue_lengths, 5)],
+                nodes=nodes,
+            ),
+        ),
+    ):
+        registries[job] = CollectorRegistry()
+        registries[job].register(page)
+    return registries

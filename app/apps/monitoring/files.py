@@ -1,0 +1,199 @@
+"""The files in which processes keep their metrics: reading them and adding them up.
+
+prometheus_client writes them (its mmap_dict.py): an int32 `used`, 4 bytes of padding, then entries
+up to `used`, each an int32 length, a JSON key padded to 8 bytes, and two doubles, the value and a
+timestamp. The name tells the type, a gauge's mode, and the slot: counter_child-0.db,
+gauge_livesum_child-0.db.
+"""
+
+import json
+import logging
+import re
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
+
+from apps.monitoring.slots import Holder
+
+logger = logging.getLogger(__name__)
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name of the directory
+PER_PROCESS = ("process_", "python_")  # of these families each slot has samples of its own
+NAME = re.compile(
+    r"(?P<type>counter|histogram|summary|gauge)(_(?P<mode>[a-z]+))?_(?P<slot>(main|child)-[0-9]+)\.db"
+)
+
+Labels = tuple[tuple[str, str], ...]
+
+_int32 = struct.Struct("i").unpack_from
+_two_doubles = struct.Struct("dd").unpack_from
+
+
+class Broken(Exception):
+    """A file is not what prometheus_client writes."""
+
+
+@dataclass(eq=False, slots=True)
+class Key:
+    """What a value is of. There is one object of each, so that comparing them costs nothing."""
+
+    family: str
+    sample: str
+    labels: Labels  # without `le`
+    help: str
+    le: float | None  # upper end of a histogram's bucket
+
+
+_keys: dict[bytes, Key] = {}
+
+
+def _key(text: bytes) -> Key:
+    """The key in an entry, parsed once for all files and scrapes."""
+    if key := _keys.get(text):
+        return key
+    try:
+        family, sample, labels, help_text = json.loads(text)
+        le = labels.pop("le", None)
+        key = Key(
+            str(family),
+            str(sample),
+            tuple(sorted(labels.items())),
+            str(help_text),
+            None if le is None else float(le),
+        )
+    except (ValueError, TypeError, AttributeError):
+        raise Broken(f"{text[:60]!r} is no key") from None
+    return _keys.setdefault(text, key)
+
+
+def read(path: Path) -> Iterator[tuple[Key, float, float]]:
+    """Each key of a file with its value and timestamp (seconds); raises Broken or OSError.
+
+    The file may be written to meanwhile: an entry is complete before `used` includes it.
+    """
+    if not NAME.fullmatch(path.name):
+        raise Broken("its name is not that of a slot's file")
+    data = path.read_bytes()
+    if not data:
+        return  # just being made
+    if len(data) < 8:
+        raise Broken("it is too short")
+    (used,) = _int32(data, 0)
+    if used == 0:
+        return
+    if not 8 <= used <= len(data):
+        raise Broken(f"it should hold {used} bytes and has {len(data)}")
+    position = 8
+    while position < used:
+        (length,) = _int32(data, position)
+        start = position + 4
+        end = start + length + 8 - (length + 4) % 8
+        if length <= 0 or end + 16 > used:
+            raise Broken(f"there is no entry at byte {position}")
+        value, timestamp = _two_doubles(data, end)
+        yield _key(data[start : start + length]), value, timestamp
+        position = end + 16
+
+
+def set_aside(path: Path, why: Broken) -> None:
+    """Take a file that cannot be read out of the way, for whoever wants to look at it."""
+    try:
+        path.replace(path.with_suffix(".broken"))
+        logger.error("%s cannot be read (%s): renamed to .broken", path, why)
+    except FileNotFoundError:  # somebody else was quicker
+        pass
+
+
+def check(directory: Path, slot: object) -> None:
+    """Set aside those of a slot's files that a process could not go on with."""
+    for path in directory.glob(f"*_{slot}.db"):
+        try:
+            for _ in read(path):
+                pass
+        except Broken as error:
+            set_aside(path, error)
+
+
+@dataclass
+class Total:
+    """What the files of a directory add up to."""
+
+    families: dict[str, Metric] = field(default_factory=dict)
+    files: int = 0
+    broken: int = 0
+
+
+def total(directory: Path, holders: Iterable[Holder]) -> Total:
+    """Add up all files; those of `live…` gauges only while somebody holds their slot."""
+    result = Total()
+    held = {str(holder) for holder in holders if holder.pid}
+    kinds: dict[str, dict[Key, float]] = defaultdict(lambda: defaultdict(float))
+    newest: dict[Key, float] = {}  # timestamps
+    for path in sorted(directory.glob("*.db")):
+        try:
+            entries = list(read(path))
+        except FileNotFoundError:
+            continue
+        except Broken as error:
+            set_aside(path, error)
+            result.broken += 1
+            continue
+        result.files += 1
+        kind, mode, slot = NAME.fullmatch(path.name).group("type", "mode", "slot")
+        if mode and mode.startswith("live") and slot not in held:
+            continue
+        values = kinds[kind]
+        for key, value, timestamp in entries:
+            if key.family.startswith(PER_PROCESS) or mode in ("all", "liveall"):
+                values[_of_process(key, directory.name, slot)] = value
+            elif mode in ("mostrecent", "livemostrecent"):
+                if timestamp >= newest.get(key, 0):
+                    newest[key], values[key] = timestamp, value
+            else:
+                values[key] += value
+    for kind, values in kinds.items():
+        _add(result.families, kind, values)
+    return result
+
+
+@cache
+def _of_process(key: Key, service: str, slot: str) -> Key:
+    """The same, labelled with the process; a directory is named after its service."""
+    role, number = slot.split("-")
+    process = (("role", role), ("service", service), ("slot", number))
+    return replace(key, labels=key.labels + process)
+
+
+def _add(families: dict[str, Metric], kind: str, values: dict[Key, float]) -> None:
+    """Make families of the values; buckets, which the files hold apart, are accumulated."""
+    samples: dict[str, dict[tuple[str, Labels], float]] = defaultdict(lambda: defaultdict(float))
+    buckets: dict[str, dict[Labels, dict[float, float]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(float))
+    )
+    for key, value in values.items():
+        # A family that had another type in a release before stays what it is first found to be.
+        if families.setdefault(key.family, Metric(key.family, key.help, kind)).type != kind:
+            continue
+        if key.le is None:
+            samples[key.family][key.sample, key.labels] += value
+        else:
+            buckets[key.family][key.labels][key.le] += value
+    for family, series in buckets.items():
+        for labels, counts in series.items():
+            so_far = 0.0
+            for le in sorted(counts):
+                so_far += counts[le]
+                end = (("le", floatToGoString(le)),)
+                samples[family][f"{family}_bucket", labels + end] = so_far
+            samples[family][f"{family}_count", labels] = so_far
+    for family, series in samples.items():
+        families[family].samples += [
+            Sample(name, dict(labels), value) for (name, labels), value in series.items()
+        ]

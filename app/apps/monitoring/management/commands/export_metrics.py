@@ -1,0 +1,88 @@
+"""`manage export_metrics`: the exporter, which Prometheus scrapes."""
+
+import logging
+import os
+import socket
+import threading
+from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler
+
+from django.core.management.base import BaseCommand, CommandParser
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from apps.monitoring import exporter
+
+logger = logging.getLogger(__name__)
+
+FIRST_INHERITED = 3  # sd_listen_fds(3)
+JOBS = ("django", "celery")
+
+
+class Command(BaseCommand):
+    """Serves until it is stopped."""
+
+    help = "Serve the metrics of web, worker and beat, at one address for each job of Prometheus."
+    requires_system_checks = ()  # they would load all views
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """See django.core.management.BaseCommand."""
+        parser.add_argument(
+            "--directory",
+            type=Path,
+            default=Path("/run/jewelry-metrics"),
+            help="where web, worker and beat each have their directory of files",
+        )
+        parser.add_argument(
+            "--node", action="append", default=[], help="a Celery worker that should run here"
+        )
+        for port, job in enumerate(JOBS, start=9807):
+            parser.add_argument(
+                f"--{job}", default=f"127.0.0.1:{port}", metavar="ADDRESS",
+                help=f"where to serve job {job}, unless systemd hands over the sockets",
+            )  # fmt: skip
+
+    def handle(self, *, directory: Path, node: list[str], **options) -> None:
+        """See django.core.management.BaseCommand."""
+        sockets = inherited_sockets() or [listen(options[job]) for job in JOBS]
+        pages = exporter.pages(directory, node)
+        servers = [serve(sockets[number], pages[job]) for number, job in enumerate(JOBS)]
+        for server in servers:
+            server.join()
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """The listening sockets that systemd has opened for this process, in its order."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ["LISTEN_FDS"])
+    return [socket.socket(fileno=FIRST_INHERITED + number) for number in range(count)]
+
+
+def listen(address: str) -> socket.socket:
+    """A socket that listens on host:port."""
+    host, _, port = address.rpartition(":")
+    return socket.create_server((host, int(port)))
+
+
+def serve(listening: socket.socket, registry: CollectorRegistry) -> threading.Thread:
+    """Answer on the socket from now on, in threads."""
+    server = ThreadingWSGIServer(listening.getsockname(), Quiet, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listening
+    server.server_name, server.server_port = listening.getsockname()[:2]
+    server.setup_environ()
+    # Compression costs more than it saves on the way to the same machine.
+    server.set_app(make_wsgi_app(registry, disable_compression=True))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    return thread
+
+
+class Quiet(WSGIRequestHandler):
+    """Logs no request: one comes every few seconds."""
+
+    timeout = 10  # seconds that a client may take
+
+    def log_message(self, format: str, *args) -> None:
+        """See http.server.BaseHTTPRequestHandler."""
