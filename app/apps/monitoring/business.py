@@ -4,8 +4,8 @@ Labelled by tenant for the `METRICS_TENANTS` tenants that were made first, a set
 change as the platform grows; all others together are `(other)`, which no slug can be.
 """
 
-import time
 from collections.abc import Iterable
+from decimal import Decimal
 
 from django.conf import settings
 from django.db.models import Count, F, Sum
@@ -16,14 +16,12 @@ from apps.core.models import Tenant
 from apps.inventory.models import LOW_STOCK, Item
 
 OTHER = "(other)"
-REMEMBERED = 60  # seconds
-
 sales = Counter("jewelry_sales", "Sales made.", ["tenant"])
 sales_value = Counter(
     "jewelry_sales_value", "What was sold for, in the shops' currency.", ["tenant"]
 )
 
-_labelled: tuple[float, set[int]] = (float("-inf"), set())  # since when known, primary keys
+_labels: dict[int, str] = {}  # of the tenants that have sold something, by primary key
 
 
 def labelled_tenants() -> list[Tenant]:
@@ -31,14 +29,12 @@ def labelled_tenants() -> list[Tenant]:
     return list(Tenant.objects.order_by("pk")[: settings.METRICS_TENANTS])
 
 
-def count_sale(tenant: Tenant, value) -> None:
-    """Count a sale that was committed. May ask the database, at most once a minute."""
-    global _labelled
-    since, keys = _labelled
-    if time.monotonic() - since > REMEMBERED:
-        keys = {known.pk for known in labelled_tenants()}
-        _labelled = time.monotonic(), keys
-    label = tenant.slug if tenant.pk in keys else OTHER
+def count_sale(tenant: Tenant, value: Decimal) -> None:
+    """Count a sale that was committed. Asks the database at a tenant's first in this process."""
+    if tenant.pk not in _labels:
+        older = Tenant.objects.filter(pk__lt=tenant.pk).count()
+        _labels[tenant.pk] = tenant.slug if older < settings.METRICS_TENANTS else OTHER
+    label = _labels[tenant.pk]
     sales.labels(label).inc()
     sales_value.labels(label).inc(float(value))
 

@@ -23,10 +23,8 @@ from apps.monitoring import business, files, schema, slots
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 2  # seconds that a page waits for the first result of its sources
+PATIENCE = 2  # seconds that the first page waits for the first results
 HEARTBEAT = 30  # seconds after which a worker without heartbeat counts as down; it beats every 2
-
-
 ITSELF = {"role": "main", "service": "metrics", "slot": "0"}
 
 
@@ -43,6 +41,7 @@ class Source(threading.Thread):
         self._result: list[Metric] = []
         self._since = 0.0  # monotonic; when the result was asked for
         self._first = threading.Event()
+        self._deadline = time.monotonic() + PATIENCE
         self._problem = ""
 
     def run(self) -> None:
@@ -63,7 +62,7 @@ class Source(threading.Thread):
 
     def families(self) -> list[Metric]:
         """The last result; empty while it is not to be had."""
-        self._first.wait(PATIENCE)
+        self._first.wait(max(0.0, self._deadline - time.monotonic()))
         fresh = time.monotonic() - self._since < 3 * self._interval
         return self._result if fresh else []
 
@@ -152,7 +151,7 @@ class CeleryPage(Page):
                 if name.startswith(prefix):
                     _merge(families, family)
         yield from self._workers(families, holders["worker"])
-        yield from (f for name, f in families.items() if not name.startswith("django_http_"))
+        yield from families.values()
         for source in found.values():
             yield from source
 
@@ -179,8 +178,9 @@ class CeleryPage(Page):
 
 def _merge(families: dict[str, Metric], more: Metric) -> None:
     """Add a family of another service; what both have of the same series is added up."""
-    family = families.setdefault(more.name, more)
-    if family is more:
+    family = families.get(more.name)
+    if family is None:
+        families[more.name] = more
         return
     values: dict[tuple, float] = {}
     for sample in (*family.samples, *more.samples):
@@ -203,16 +203,17 @@ def _of_database(ask: Callable[[], list[Metric]]) -> Callable[[], list[Metric]]:
     return limited
 
 
-def migrations() -> list[Metric]:
+def migration_counts() -> list[Metric]:
     """Gauges named as django-prometheus names them; it would ask in every process at its start."""
     state = schema.migrations()
     families = []
-    for name, text, number in (
-        ("applied", "Count of applied migrations by database connection", len(state.applied)),
-        ("unapplied", "Count of unapplied migrations by database connection", len(state.unapplied)),
-    ):
-        family = GaugeMetricFamily(f"django_migrations_{name}_total", text, labels=["connection"])
-        family.add_metric([connection.alias], number)
+    for name, migrations in state._asdict().items():
+        family = GaugeMetricFamily(
+            f"django_migrations_{name}_total",
+            f"Count of {name} migrations by database connection",
+            labels=["connection"],
+        )
+        family.add_metric([connection.alias], len(migrations))
         families.append(family)
     return families
 
@@ -232,29 +233,14 @@ def queue_lengths() -> list[Metric]:
 
 def pages(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry]:
     """The pages by job. `nodes` are the names of the Celery workers that should run here."""
-    registries = {}
-    for job, page in (
-        (
-            "django",
-            DjangoPage(
-                directory,
-                ["web"],
-                [
-                    Source("migrations", _of_database(migrations), 30),
-                    Source("business", _of_database(business.gauges), 30),
-                ],
-            ),
-        ),
-        (
-            "celery",
-            CeleryPage(
-                directory,
-                ["web", "worker", "beat"],
-                [Source("queues", queue_lengths, 5)],
-                nodes=nodes,
-            ),
-        ),
-    ):
-        registries[job] = CollectorRegistry()
-        registries[job].register(page)
+    of_database = [
+        Source("migrations", _of_database(migration_counts), 30),
+        Source("business", _of_database(business.gauges), 30),
+    ]
+    django = DjangoPage(directory, ["web"], of_database)
+    of_broker = [Source("queues", queue_lengths, 5)]
+    celery = CeleryPage(directory, ["web", "worker", "beat"], of_broker, nodes=nodes)
+    registries = {"django": CollectorRegistry(), "celery": CollectorRegistry()}
+    registries["django"].register(django)
+    registries["celery"].register(celery)
     return registries

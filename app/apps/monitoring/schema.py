@@ -24,4 +24,6 @@ def migrations() -> Migrations:
 @lru_cache(maxsize=1)
 def known_migrations() -> frozenset[str]:
     """The migrations in the code, which does not change while the process lives."""
-    return frozenset(f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations)
+    loader = MigrationLoader(None, load=False)
+    loader.load_disk()
+    return frozenset(f"{app}.{name}" for app, name in loader.disk_migrations)

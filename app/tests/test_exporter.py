@@ -1,0 +1,196 @@
+"""The exporter's pages, and the numbers that it asks others for."""
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from decimal import Decimal
+
+import pytest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+
+from apps.core.models import Tenant
+from apps.inventory.tasks import low_stock_scan
+from apps.monitoring import business, exporter
+from apps.sales.services import sell
+from tests.conftest import make_item, make_tenant, make_user
+from tests.services import free_port
+from tests.test_sharing import APP, Service, eventually
+
+ITSELF = ("main", "metrics", "0")
+
+
+def values(families, name: str) -> dict[tuple, float]:
+    """The samples of that name: values of their labels → value."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+@pytest.fixture
+def ports(tmp_path):
+    """The exporter, with a database that does not exist; the ports of its pages by job."""
+    ports = {"django": free_port(), "celery": free_port()}
+    addresses = [f"--{job}=127.0.0.1:{port}" for job, port in ports.items()]
+    command = [sys.executable, "manage.py", "export_metrics", "--directory", tmp_path]
+    with (tmp_path / "exporter.log").open("w") as log:
+        exporter = subprocess.Popen(
+            [*command, "--node=worker@here", *addresses], cwd=APP, stdout=log, stderr=log
+        )
+    yield ports
+    exporter.kill()
+    exporter.wait()
+
+
+def page(port: int) -> list:
+    """A page's families; waits while the exporter starts."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                return list(text_string_to_metric_families(answer.read().decode()))
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_pages_answer_without_database_and_without_anything_to_tell_of(ports, tmp_path):
+    django, celery = page(ports["django"]), page(ports["celery"])
+    success = "jewelry_metrics_source_success"
+    assert values(django, success) == {("migrations",): 0, ("business",): 0}
+    assert values(celery, success) == {("queues",): 1}
+    assert values(django, "gunicorn_workers_alive") == {(): 0}
+    assert values(celery, "celery_worker_up") == {("worker@here",): 0}
+    assert values(celery, "celery_queue_length") == {("celery",): 0}
+    assert not values(django, "django_migrations_applied_total")
+    log = (tmp_path / "exporter.log").read_text()
+    assert "migrations fails: OperationalError: connection failed" in log
+
+
+def test_pages_tell_of_processes_that_count(ports, tmp_path):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "told").mkdir()
+    page(ports["django"])
+    service = Service(tmp_path / "web", tmp_path / "told")
+    try:
+        service.fork("idle")
+        django = page(ports["django"])
+        assert sum(values(django, "things_total").values()) == 1
+        assert values(django, "gunicorn_workers_alive") == {(): 1}
+        resident = values(django, "process_resident_memory_bytes")
+        assert set(resident) == {
+            ("main", "web", "0"),
+            ("child", "web", "0"),
+            ("main", "metrics", "0"),
+        }
+        (tmp_path / "web/counter_child-7.db").write_bytes(b"nonsense")
+        assert values(page(ports["django"]), "jewelry_metrics_broken_files_total") == {("web",): 1}
+        assert sum(values(page(ports["django"]), "things_total").values()) == 1
+    finally:
+        service.end()
+
+
+def test_a_page_is_the_same_in_both_of_prometheus_formats(ports):
+    page(ports["django"])
+    for accept in ("text/plain", "application/openmetrics-text; version=1.0.0"):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{ports['django']}/metrics", headers={"Accept": accept}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.headers["Content-Type"].startswith(accept.split(";")[0])
+            assert "\ngunicorn_workers_alive 0.0\n" in answer.read().decode()
+
+
+def test_migrations(db):
+    families = exporter.migration_counts()
+    assert values(families, "django_migrations_unapplied_total") == {("default",): 0}
+    assert values(families, "django_migrations_applied_total")["default",] > 20
+
+
+def test_stock_and_tenants_with_a_label_for_the_first_tenants_only(db, settings):
+    settings.METRICS_TENANTS = 2
+    first, second, third, fourth = (make_tenant(slug) for slug in ("d", "c", "b", "a"))
+    Tenant.objects.filter(pk=second.pk).update(status=Tenant.Status.SUSPENDED)
+    make_item(first, "A", price=Decimal("2.50"), stock=2, low_stock_level=2)
+    make_item(first, "B", price=Decimal("10.00"), stock=3)
+    make_item(third, "A", price=Decimal("1.00"), stock=7)
+    make_item(fourth, "A", price=Decimal("1.00"), stock=0)
+    families = business.gauges()
+    assert values(families, "jewelry_items") == {("d",): 2, ("c",): 0, ("(other)",): 2}
+    assert values(families, "jewelry_stock_pieces") == {("d",): 5, ("c",): 0, ("(other)",): 7}
+    assert values(families, "jewelry_stock_value") == {("d",): 35, ("c",): 0, ("(other)",): 7}
+    assert values(families, "jewelry_low_stock_items") == {("d",): 1, ("c",): 0, ("(other)",): 1}
+    expected = {("ACTIVE",): 3, ("SUSPENDED",): 1, ("CLOSED",): 0}
+    assert values(families, "jewelry_tenants") == expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sales_are_counted_when_they_are_committed(user, item, settings, monkeypatch):
+    monkeypatch.setattr(business, "_labels", {})
+
+    def sold(tenant):
+        counted = values(business.sales.collect(), "jewelry_sales_total").get((tenant,), 0)
+        return counted, values(business.sales_value.collect(), "jewelry_sales_value_total").get(
+            (tenant,), 0
+        )
+
+    settings.METRICS_TENANTS = 1
+    before, others = sold("aurum"), sold(business.OTHER)
+    sell(user, {item.sku: 2})
+    assert sold("aurum") == (before[0] + 1, before[1] + 200)
+    luna = make_user(make_tenant("luna"), "lena")
+    make_item(luna.tenant, item.sku)
+    sell(luna, {item.sku: 1})
+    assert sold(business.OTHER) == (others[0] + 1, others[1] + 100)
+
+
+def test_tenants_that_sold_nothing_are_zeros():
+    families = {}
+    business.start_at_zero(families, ["a"])
+    families["jewelry_sales"].add_sample("jewelry_sales_total", {"tenant": "b"}, 3.0)
+    business.start_at_zero(families, ["a", "b", "c"])
+    expected = {("a",): 0, ("b",): 3, ("c",): 0}
+    assert values(families.values(), "jewelry_sales_total") == expected
+    assert set(values(families.values(), "jewelry_sales_value_total")) == {("a",), ("b",), ("c",)}
+
+
+def test_the_queue_is_counted():
+    for _ in range(3):
+        low_stock_scan.delay()
+    assert values(exporter.queue_lengths(), "celery_queue_length") == {("celery",): 3}
+
+
+def test_a_source_serves_what_is_new_and_nothing_else(caplog):
+    answers = [
+        [GaugeMetricFamily("a", "", value=1)],
+        RuntimeError("down"),
+        [GaugeMetricFamily("b", "")],
+    ]
+    now, hang = [0], []
+
+    def ask():
+        while hang:
+            time.sleep(0.01)
+        answer = answers[now[0]]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    source = exporter.Source("source", ask, 0.05)
+    source.start()
+    assert source.families() == answers[0]  # waits for the first
+    now[0] = 1
+    eventually(lambda: source.families() == [])
+    now[0] = 2
+    eventually(lambda: source.families() == answers[2])
+    hang.append(True)
+    eventually(lambda: source.families() == [])
+    hang.clear()
+    eventually(lambda: source.families() == answers[2])
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["source fails: RuntimeError: down", "source works again"]

@@ -1,0 +1,315 @@
+"""Processes count together whatever happens to them: real ones, really killed."""
+
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+from apps.monitoring import files, slots
+
+APP = Path(__file__).parents[1]
+
+
+class Service:
+    """tests/counting.py and its children."""
+
+    def __init__(self, directory: Path, acknowledgements: Path) -> None:
+        self.directory, self.acknowledgements = directory, acknowledgements
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.counting", acknowledgements],
+            cwd=APP,
+            env={**os.environ, files.VARIABLE: str(directory)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # so that all can be killed together
+        )
+        assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
+
+    def tell(self, command: str) -> str:
+        self.process.stdin.write(f"{command}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def fork(self, command: str = "fork") -> int:
+        """Start a child and wait until it counts; returns its pid."""
+        pid = int(self.tell(command))
+        eventually(lambda: (self.acknowledgements / str(pid)).exists() and self.counted(pid) > 0)
+        return pid
+
+    def counted(self, *pids: int) -> int:
+        """How often these children have told that they counted; all, without arguments."""
+        paths = [self.acknowledgements / str(pid) for pid in pids] or [
+            *self.acknowledgements.iterdir()
+        ]
+        texts = [path.read_bytes() for path in paths]
+        return sum(struct.unpack("q", text)[0] for text in texts if text)
+
+    def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: all(holder.pid != pid for holder in slots.holders(self.directory)))
+
+    def end(self) -> str:
+        """Kill all; what they logged."""
+        if self.process.returncode is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.log = self.process.communicate()[1]
+        return self.log
+
+
+def eventually(condition, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    path = tmp_path / "web"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def start(directory, tmp_path):
+    """A function that starts the service, again and again on the same directory."""
+    started = []
+
+    def run() -> Service:
+        acknowledgements = tmp_path / f"acknowledgements-{len(started)}"
+        acknowledgements.mkdir()
+        started.append(Service(directory, acknowledgements))
+        return started[-1]
+
+    yield run
+    for service in started:
+        service.end()
+
+
+@pytest.fixture
+def service(start):
+    return start()
+
+
+def total(directory: Path, family: str, suffix: str = "_total", **labels: str) -> float:
+    families = files.total(directory, slots.holders(directory)).families
+    return sum(
+        sample.value
+        for sample in families[family].samples
+        if sample.name == family + suffix and labels.items() <= sample.labels.items()
+    )
+
+
+def held(directory: Path) -> dict[str, int]:
+    return {str(holder): holder.pid for holder in slots.holders(directory) if holder.pid}
+
+
+def test_each_process_takes_the_lowest_free_slot_and_death_frees_it(service, directory):
+    first, second = service.fork("idle"), service.fork("idle")
+    main = service.process.pid
+    assert held(directory) == {"main-0": main, "child-0": first, "child-1": second}
+    service.kill(first)
+    assert held(directory) == {"main-0": main, "child-1": second}
+    third = service.fork("idle")
+    assert held(directory) == {"main-0": main, "child-0": third, "child-1": second}
+
+
+def test_counters_go_on_over_fifty_kills_in_the_midst_of_counting(service, directory):
+    kills = 50
+    running = [service.fork(), service.fork()]
+    for _ in range(kills):
+        time.sleep(random.uniform(0, 0.01))  # noqa: S311 - when to kill
+        service.kill(running.pop(0))
+        files.total(directory, slots.holders(directory))  # reads while the other one writes
+        running.append(service.fork())
+    for pid in running:
+        service.kill(pid)
+
+    # A child may die between counting and telling, once.
+    told, counted = service.counted(), total(directory, "things")
+    assert told <= counted <= told + kills + 2
+    assert total(directory, "seconds", "_count") >= told
+    assert {holder.number for holder in slots.holders(directory) if holder.role == "child"} <= {
+        0, 1, 2,
+    }  # fmt: skip
+    assert not list(directory.glob("*.broken"))
+
+
+def test_files_are_bounded_by_the_processes_at_the_same_time(service, directory):
+    service.kill(service.fork("idle"))
+    before = sorted(directory.iterdir())
+    for _ in range(20):
+        service.kill(service.fork("idle"))
+    assert sorted(directory.iterdir()) == before
+    assert total(directory, "things") == 21
+
+
+def test_counters_go_on_when_the_whole_service_is_killed_and_started_again(start, directory):
+    for _ in range(3):
+        service = start()
+        service.fork("idle")
+        service.tell("inc")
+        service.end()
+    assert total(directory, "things", kind="main") == 3
+    assert total(directory, "things") == 6
+    assert len(slots.holders(directory)) == 2
+
+
+def test_two_services_at_once_count_apart_and_add_up(start, directory):
+    """As when a release begins beside the one before."""
+    first, second = start(), start()
+    for service in (first, second):
+        service.fork("idle")
+        service.tell("inc")
+    assert total(directory, "things") == 4
+    assert set(held(directory)) == {"main-0", "main-1", "child-0", "child-1"}
+
+
+def test_gauges_tell_of_the_living(service, directory):
+    first, _ = service.fork("idle"), service.fork("idle")
+    assert total(directory, "busy", "") == 2
+    service.kill(first)
+    assert total(directory, "busy", "") == 1
+    third = int(service.tell("idle"))
+    eventually(lambda: total(directory, "busy", "") == 2)
+    assert held(directory)["child-0"] == third
+
+
+def test_each_process_tells_of_itself(service, directory):
+    pid = service.fork("idle")
+    eventually(lambda: total(directory, "process_resident_memory_bytes", "", role="child") > 0)
+    label = {"role": "child", "service": "web", "slot": "0"}
+    statm = Path(f"/proc/{pid}/statm").read_text().split()
+    resident = int(statm[1]) * os.sysconf("SC_PAGESIZE")
+    shown = total(directory, "process_resident_memory_bytes", "", **label)
+    assert abs(shown - resident) < 2e6
+    assert total(directory, "process_open_fds", "", **label) > 3
+    assert total(directory, "python_info", "", **label) == 1
+    assert total(directory, "python_gc_collections", generation="0", role="main") > 0
+    before = total(directory, "process_cpu_seconds", **label)
+    service.kill(pid)
+    service.fork("idle")
+    assert total(directory, "process_cpu_seconds", **label) >= before  # a counter of the slot
+
+
+def test_an_emptied_directory_is_filled_again_and_nothing_living_is_forgotten(service, directory):
+    busy = service.fork()
+    service.fork("idle")
+    service.tell("inc")
+    for path in directory.iterdir():
+        path.unlink()
+    eventually(lambda: len(held(directory)) == 3)
+    eventually(lambda: total(directory, "things", kind="main") == 1)
+    before = service.counted(busy)
+    eventually(lambda: service.counted(busy) > before + 100)
+    service.kill(busy)
+    assert total(directory, "things") >= 2
+    assert total(directory, "python_info", "") == 2
+    assert "were removed" in service.end()
+
+
+def test_a_removed_file_is_written_again(service, directory):
+    service.fork("idle")
+    slot = next(slot for slot in held(directory) if slot.startswith("child"))
+    path = directory / f"counter_{slot}.db"
+    path.unlink()
+    eventually(path.exists)
+    eventually(lambda: total(directory, "things") == 1)
+    assert slot in held(directory)
+
+
+def test_a_directory_that_vanishes_harms_nobody(service, directory):
+    busy = service.fork()
+    away = directory.rename(directory.with_name("away"))
+    before = service.counted(busy)
+    eventually(lambda: service.counted(busy) > before + 100)
+    pid = service.fork()  # starts without it
+    away.rename(directory)
+    eventually(lambda: set(held(directory).values()) >= {busy, pid, service.process.pid})
+    assert "not exported" in service.end()
+
+
+def test_forks_while_the_thread_works_never_hang(service, directory):
+    for _ in range(100):
+        service.tell("idle")
+    eventually(lambda: service.counted() == 100, seconds=30)
+    assert total(directory, "things") == 100
+
+
+def entry(key: bytes, value: float = 1.0) -> bytes:
+    padded = key + b" " * (8 - (len(key) + 4) % 8)
+    return struct.pack(f"i{len(padded)}sdd", len(key), padded, value, 0.0)
+
+
+def file_of(*entries: bytes, used: int | None = None) -> bytes:
+    body = b"".join(entries)
+    return struct.pack("i4x", 8 + len(body) if used is None else used) + body + bytes(64)
+
+
+GOOD = entry(b'["things", "things_total", {"kind": "x"}, "Counted."]')
+BROKEN = {
+    "text": b"this is no file of metrics, is it?",
+    "too short": b"\1",
+    "says to be larger than it is": file_of(GOOD, used=9999),
+    "negative size": file_of(GOOD, used=-1),
+    "negative length, which must not be read for ever": file_of(GOOD, struct.pack("i20x", -12)),
+    "length beyond the end": file_of(GOOD, struct.pack("i20x", 4096)),
+    "no JSON": file_of(GOOD, entry(b"{")),
+    "other JSON": file_of(entry(b'{"a": 1}')),
+    "no text": file_of(entry(b"\xff\xfe")),
+    "no bucket": file_of(entry(b'["a", "a_bucket", {"le": "wide"}, ""]')),
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_set_aside_and_said(directory, caplog, content):
+    (directory / "counter_child-0.db").write_bytes(file_of(GOOD))
+    (directory / "counter_child-1.db").write_bytes(content)
+    result = files.total(directory, [])
+    assert (result.files, result.broken) == (1, 1)
+    assert [sample.value for sample in result.families["things"].samples] == [1.0]
+    assert (directory / "counter_child-1.broken").read_bytes() == content
+    assert "counter_child-1.db cannot be read" in caplog.text
+    assert files.total(directory, []).broken == 0
+
+
+def test_a_file_that_is_nobodys_is_set_aside(directory):
+    (directory / "counter_4711.db").write_bytes(file_of(GOOD))
+    assert files.total(directory, []).broken == 1
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_process_starts_where_a_broken_file_lies(directory, start, content):
+    (directory / "counter_child-0.db").write_bytes(content)
+    start().fork("idle")
+    assert total(directory, "things") == 1
+    assert (directory / "counter_child-0.broken").exists()
+
+
+def test_files_are_read_as_the_library_writes_them(directory):
+    written = MmapedDict(str(directory / "counter_child-0.db"))
+    for number in range(2000):  # the file grows several times
+        key = mmap_key("things", "things_total", ["kind"], [f"ü{'x' * (number % 9)}{number}"], "")
+        written.write_value(key, number, 0.0)
+    read = list(files.read(directory / "counter_child-0.db"))
+    assert [value for _, value, _ in read] == list(range(2000))
+    assert {key.sample for key, *_ in read} == {"things_total"}
+    written.close()
+
+
+def test_buckets_that_changed_between_releases_still_add_up(directory):
+    for slot, ends in enumerate((("0.1", "1.0", "+Inf"), ("0.5", "1.0", "+Inf"))):
+        entries = [entry(f'["s", "s_bucket", {{"le": "{le}"}}, ""]'.encode(), 1.0) for le in ends]
+        (directory / f"histogram_child-{slot}.db").write_bytes(file_of(*entries))
+    samples = files.total(directory, []).families["s"].samples
+    values = {sample.labels.get("le", sample.name): sample.value for sample in samples}
+    assert values == {"0.1": 1, "0.5": 2, "1.0": 4, "+Inf": 6, "s_count": 6}
