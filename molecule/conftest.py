@@ -1,14 +1,18 @@
-"""What the scenarios share: playbooks as operators run them, the database, Prometheus, patience."""
+"""What the scenarios share: playbooks as operators run them, the site, the database, Prometheus."""
 
 import json
 import os
+import ssl
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
+PORTS = {"django": 9807, "celery": 9808}
 
 
 @pytest.fixture
@@ -30,6 +34,55 @@ def play():
         )
 
     return run
+
+
+@pytest.fixture
+def secret(host):
+    """Return a function that reads a secret that the inventory made."""
+    machine = host.ansible.get_variables()["inventory_hostname"]
+
+    def read(name):
+        folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
+        return (folder / name).read_text().strip()
+
+    return read
+
+
+@pytest.fixture
+def site(host):
+    """Return a function that sends a request to the site from outside; it gives status and body."""
+    address = host.interface("host0").addresses[0]
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE  # self-signed
+
+    def send(method, path, body=None, token=None, scheme="https", **headers):
+        headers["Content-Type"] = "application/json"
+        if token:
+            headers["Authorization"] = f"Token {token}"
+        request = urllib.request.Request(
+            f"{scheme}://{address}{path}",
+            method=method,
+            headers=headers,
+            data=json.dumps(body).encode() if body is not None else None,
+        )
+        try:
+            with urllib.request.urlopen(request, context=trusting, timeout=30) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    return send
+
+
+@pytest.fixture
+def page(host):
+    """Return a function that gives a page of the application's exporter, as Prometheus sees it."""
+    return lambda job: host.check_output(f"curl -sSf http://127.0.0.1:{PORTS[job]}/metrics")
 
 
 @pytest.fixture

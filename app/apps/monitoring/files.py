@@ -153,6 +153,10 @@ def total(directory: Path, holders: Iterable[Holder]) -> Total:
         for key, value, timestamp in entries:
             if key.family.startswith(PER_PROCESS) or mode in ("all", "liveall"):
                 values[_of_process(key, directory.name, slot)] = value
+            elif mode in ("max", "livemax"):
+                values[key] = max(values.get(key, value), value)
+            elif mode in ("min", "livemin"):
+                values[key] = min(values.get(key, value), value)
             elif mode in ("mostrecent", "livemostrecent"):
                 if timestamp >= newest.get(key, 0):
                     newest[key], values[key] = timestamp, value

@@ -8,6 +8,7 @@ started again.
 
 import platform
 import time
+from collections import deque
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +49,7 @@ heartbeat = Gauge(
 )
 
 _node = ""  # this worker's name, which its pool inherits
+_failures: deque[str] = deque(maxlen=100)  # ids of the newest
 _began: dict[str, float] = {}  # task id → monotonic seconds; empty or one in a pool process
 
 
@@ -129,7 +131,10 @@ def _succeeded(sender: Task, **kwargs) -> None:
     succeeded.labels(*_labels(sender.name, sender.request)).inc()
 
 
-def _failed(sender: Task, exception: BaseException, **kwargs) -> None:
+def _failed(sender: Task, task_id: str, exception: BaseException, **kwargs) -> None:
+    if task_id in _failures:  # Celery tells twice of a task that was stopped at its time limit
+        return
+    _failures.append(task_id)
     failed.labels(*_labels(sender.name, sender.request), type(exception).__name__).inc()
 
 

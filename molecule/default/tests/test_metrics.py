@@ -28,13 +28,8 @@ FAMILIES = {
         "prometheus_tsdb_head_series",
         "prometheus_build_info{",
     ],
-    "http://localhost:8000/metrics": [
-        "django_http_requests_total_by_method_total{",
-        "django_http_responses_total_by_status_total{",
-        "django_db_execute_total{",
-        "django_cache_get_total{",
-        "python_info{",
-    ],
+    "http://127.0.0.1:9807/metrics": ["gunicorn_workers_alive 2"],
+    "http://127.0.0.1:9808/metrics": ["celery_worker_up{"],
 }
 
 
@@ -57,6 +52,7 @@ def test_targets_are_those_of_the_inventory_and_all_are_up(host, prometheus, eve
     wanted = Counter()
     for job, group, number in [
         ("django", "app", 1),
+        ("celery", "worker", 1),
         ("node", "all", 1),
         ("postgres", "database", 1),
         ("redis", "cache", 2),  # broker and cache

@@ -6,6 +6,7 @@ testinfra_hosts = ["ansible://all"]
 
 UNITS = [
     "jewelry-beat",
+    "jewelry-metrics",
     "jewelry-worker",
     "nginx",
     "postgresql@17-main",
