@@ -1,6 +1,9 @@
 """Tasks that the tests let a real worker run: `celery … worker --include tests.tasks`."""
 
 import time
+from contextlib import suppress
+
+from celery.exceptions import SoftTimeLimitExceeded
 
 from config.celery import app
 
@@ -9,6 +12,15 @@ from config.celery import app
 def fine(seconds: float = 0) -> None:
     """Take so long, and succeed."""
     time.sleep(seconds)
+
+
+@app.task
+def deaf(seconds: float) -> None:
+    """Go on when told that the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(0.1)
 
 
 @app.task

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY, Metric
 
 from apps.monitoring import beat, files, slots, tasks
 from config.celery import app
-from tests.tasks import again, fine, wrong
+from tests.tasks import again, deaf, fine, wrong
 from tests.test_sharing import APP, eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -76,7 +76,7 @@ def counted(worker):
     def now(task) -> dict[str, float]:
         return {name: worker.value(f"celery_task_{name}_total", task) for name in COUNTERS}
 
-    before = {task.name: now(task) for task in (fine, wrong, again)}
+    before = {task.name: now(task) for task in (fine, wrong, again, deaf)}
 
     def risen(task) -> dict[str, float]:
         rise = {name: count - before[task.name][name] for name, count in now(task).items()}
@@ -110,6 +110,14 @@ def test_a_task_that_fails(worker, counted):
     wrong.delay()
     eventually(lambda: counted(wrong) == {"received": 1, "started": 1, "failed": 1})
     assert worker.value("celery_task_failed_total", wrong, exception="KeyError") == 1
+
+
+def test_a_task_that_is_stopped_at_its_time_limit(worker, counted):
+    deaf.apply_async([30], soft_time_limit=0.5, time_limit=1)
+    eventually(lambda: counted(deaf).get("failed"))
+    time.sleep(0.5)  # Celery tells of it twice
+    assert counted(deaf) == {"received": 1, "started": 1, "failed": 1}
+    eventually(lambda: len(worker.pool()) == 2)
 
 
 def test_a_task_that_is_tried_again(counted):
