@@ -1,8 +1,9 @@
 """A service whose processes count together, to be killed: `python -m tests.counting`.
 
 It obeys lines on standard input: `fork` starts a child, which counts as fast as it can until it is
-killed; `idle` starts one that counts once and then waits; `inc` counts in the main process. What
-each child has counted stands in the file named after its pid, an int64 written after each time.
+killed; `idle` starts one that counts once and then waits, `quiet` one that does not even say that
+it is busy; `inc` counts in the main process. What each child has counted stands in the file named
+after its pid, an int64 written after each time.
 """
 
 import os
@@ -23,10 +24,11 @@ SECONDS = Histogram("seconds", "Observed.")
 BUSY = Gauge("busy", "Processes that live.", multiprocess_mode="livesum")
 
 
-def count(acknowledgements: Path, *, once: bool) -> None:
-    """Count, observe, acknowledge; for ever, unless once."""
+def count(acknowledgements: Path, command: str) -> None:
+    """Count, observe, acknowledge; for ever with `fork`, else once."""
     sharing.join()
-    BUSY.set(1)
+    if command != "quiet":
+        BUSY.set(1)
     file = os.open(acknowledgements / str(os.getpid()), os.O_CREAT | os.O_WRONLY)
     number = 0
     while True:
@@ -34,7 +36,7 @@ def count(acknowledgements: Path, *, once: bool) -> None:
         SECONDS.observe(0.2)
         number += 1
         os.pwrite(file, struct.pack("q", number), 0)
-        while once:
+        while command != "fork":
             time.sleep(1)
 
 
@@ -50,7 +52,7 @@ def main() -> None:
             continue
         pid = os.fork()
         if pid == 0:
-            count(acknowledgements, once=command == "idle")
+            count(acknowledgements, command)
         print(pid, flush=True)
 
 

@@ -184,6 +184,12 @@ def test_gauges_tell_of_the_living(service, directory):
     assert held(directory)["child-0"] == third
 
 
+def test_what_the_dead_set_is_not_its_successor_s(service, directory):
+    service.kill(service.fork("idle"))
+    service.fork("quiet")
+    assert total(directory, "busy", "") == 0
+
+
 def test_each_process_tells_of_itself(service, directory):
     pid = service.fork("idle")
     eventually(lambda: total(directory, "process_resident_memory_bytes", "", role="child") > 0)
@@ -261,7 +267,7 @@ BROKEN = {
     "too short": b"\1",
     "says to be larger than it is": file_of(GOOD, used=9999),
     "negative size": file_of(GOOD, used=-1),
-    "negative length, which must not be read for ever": file_of(GOOD, struct.pack("i20x", -12)),
+    "negative length, which must not be read for ever": file_of(GOOD, struct.pack("i60x", -28)),
     "length beyond the end": file_of(GOOD, struct.pack("i20x", 4096)),
     "no JSON": file_of(GOOD, entry(b"{")),
     "other JSON": file_of(entry(b'{"a": 1}')),

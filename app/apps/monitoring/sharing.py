@@ -37,13 +37,14 @@ from apps.monitoring.files import VARIABLE, check
 logger = logging.getLogger(__name__)
 
 INTERVAL = 2  # seconds between two looks of a process at itself
+ROOM = 1_000_000  # bytes; a process that writes to a mapped file and finds no room is killed
 
 _directory: Path | None = None
 _main_pid = 0
-_pid = 0  # the process that _slot belongs to: a fork leaves the child with its parent's
-_slot: slots.Slot | None = None  # None: none was to be had
-_identity: object = None
-_files: set[str] = set()  # the names that this process's files were seen to have
+_pid = 0  # whose the following is: a fork leaves the child with its parent's
+_slot: slots.Slot | None = None
+_identity: object = None  # which files are written to: the slot's, or some that nobody reads
+_files: set[str] = set()  # names that the slot's files were seen to have
 
 # Held while the thread below works. Nobody forks then, so no child inherits a lock of
 # prometheus_client that the thread, which the child does not have, would have to release.
@@ -83,6 +84,8 @@ def _take() -> None:
     pid = os.getpid()
     before = _slot if _pid == pid else None
     try:
+        if not _has_room():
+            raise OSError(f"there is no room in {_directory}")
         if before and before.is_held():  # its lock file must not be opened again
             _slot = slots.Slot(before.directory, before.role, before.number, before.lock)
         else:
@@ -94,13 +97,18 @@ def _take() -> None:
         check(_directory, _slot)
         os.environ[VARIABLE], _identity = str(_directory), _slot
     except OSError as error:
-        if _slot or _pid != pid:  # say it once
+        _slot = before
+        if _pid != pid or _identity is before:  # say it once
             logger.error("metrics of process %d are not exported: %s", pid, error)
             os.environ[VARIABLE] = tempfile.mkdtemp(prefix="metrics-")
             _identity = f"child-{pid}"
-        _slot = None
     _files.clear()
     _pid = pid
+
+
+def _has_room() -> bool:
+    disk = os.statvfs(_directory)
+    return disk.f_bavail * disk.f_frsize >= ROOM
 
 
 def _write_again(before: slots.Slot) -> None:
@@ -118,8 +126,8 @@ def _write_again(before: slots.Slot) -> None:
 
 
 def _lost() -> bool:
-    """Whether others can no longer see what this process writes."""
-    if not (_slot and _slot.is_held()):
+    """Whether others can no longer see what this process writes, or it can no longer write."""
+    if _slot is None or _identity is not _slot or not _slot.is_held() or not _has_room():
         return True
     there = {path.name for path in _directory.glob(f"*_{_slot}.db")}
     _files.update(there)
@@ -131,14 +139,14 @@ def _work(itself: "Itself") -> None:
         with _working:
             try:
                 if _lost():
-                    before = _slot
                     _take()
-                    if before and _slot:
+                    if _identity is _slot:
                         logger.warning(
-                            "metrics: files of %s were removed from %s: written again as %s",
-                            before,
-                            _directory,
+                            "metrics: files were removed or could not be written to; "
+                            "process %d goes on as %s of %s",
+                            os.getpid(),
                             _slot,
+                            _directory,
                         )
                 itself.update()
             except Exception:

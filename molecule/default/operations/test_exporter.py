@@ -69,14 +69,15 @@ def test_exporter_is_killed_and_no_scrape_is_refused(host, value, undisturbed):
     assert value("django", HOME) >= after >= before
 
 
-def test_broken_file_in_place_of_a_living_process_s(host, value, undisturbed, logged, eventually):
+def test_broken_file_in_place_of_a_living_one(host, page, value, undisturbed, logged, eventually):
     pages = [
         ('jewelry_metrics_broken_files_total{service="web"}', job) for job in ("django", "celery")
     ]
     with undisturbed():
         before = value("django", HOME)
         broken = sum(value(job, name) for name, job in pages)
-        slot = host.check_output(f"basename $(ls -t {WEB}/counter_child-*.db | head -1)")
+        living = r'^process_open_fds{role="child",service="web",slot="(\d+)"}'
+        slot = f"counter_child-{re.search(living, page('django'), re.MULTILINE)[1]}.db"
         host.check_output(
             f"head -c 5000 /dev/urandom > /run/garbage && chown jewelry: /run/garbage"
             f" && mv /run/garbage {WEB}/{slot}"
@@ -101,6 +102,24 @@ def test_directories_are_emptied(host, value, undisturbed, logged, eventually):
         eventually(lambda: value("django", HOME) >= before + 5)
     for unit in ("jewelry-web@*", "jewelry-worker", "jewelry-beat"):
         assert "were removed" in logged(unit)
+
+
+def test_full_run_directory(host, value, undisturbed, logged, eventually):
+    """A process that finds no room in a mapped file is killed: it must stop writing before."""
+    processes = "pgrep -f '[b]in/gunicorn|[b]in/celery' | sort | tr '\\n' ' '"
+    with undisturbed():
+        before = value("django", HOME)
+        running = host.check_output(processes)
+        free = "df --output=avail --block-size=1 /run | tail -1"
+        host.check_output(f"head -c $(( $({free}) - 500000 )) /dev/zero > /run/filler")
+        try:
+            eventually(lambda: logged("jewelry-*").count("there is no room") >= 7)
+            time.sleep(3)
+            assert value("django", HOME) >= before
+        finally:
+            host.check_output("rm /run/filler")
+        eventually(lambda: value("django", HOME) >= before + 20)
+        assert host.check_output(processes) == running
 
 
 def test_page_is_served_while_every_web_process_is_busy(host, page, rows, eventually):

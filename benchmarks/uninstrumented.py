@@ -1,0 +1,16 @@
+"""Django's settings as they would be if nothing were counted; models still count."""
+
+from config.settings import *  # noqa: F403
+from config.settings import CACHES, DATABASES, INSTALLED_APPS, MIDDLEWARE
+
+INSTALLED_APPS = [
+    name for name in INSTALLED_APPS if name not in ("django_prometheus", "apps.monitoring")
+]
+MIDDLEWARE = [
+    name
+    for name in MIDDLEWARE
+    # The second one keeps strangers from making series.
+    if not name.startswith("django_prometheus.") and not name.endswith("refuse_unknown_methods")
+]
+DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
+CACHES["default"]["BACKEND"] = "django_redis.cache.RedisCache"
