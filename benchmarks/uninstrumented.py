@@ -1,4 +1,7 @@
-"""Django's settings as they would be if nothing were counted; models still count."""
+"""Django's settings as they would be if nothing were counted.
+
+Models still count what is written, and prometheus_client is loaded.
+"""
 
 from config.settings import *  # noqa: F403
 from config.settings import CACHES, DATABASES, INSTALLED_APPS, MIDDLEWARE
