@@ -149,6 +149,16 @@ def running(*command, **variables):
             process.terminate()
 
 
+@contextmanager
+def counting(mode, processes, views, recycled, directory):
+    """Have processes count into a directory, and keep them until the block ends."""
+    command = (__file__, "count", mode, processes, views, recycled)
+    with running(*command, **{VARIABLE: str(directory)}) as service:
+        for _ in range(processes):
+            service.stdout.readline()
+        yield
+
+
 def manage(*command):
     """Return what a management command prints."""
     words = [sys.executable, "manage.py", *command]
@@ -232,6 +242,10 @@ def measure_application(work):
         measure_requests([ours, theirs])
         rows = {"web process": memory(ours.pid), "web process without": memory(theirs.pid)}
         rows["exporter"] = exporter_memory(shared.parent)
+    with tempfile.TemporaryDirectory() as directory:
+        (web := Path(directory) / "web").mkdir()
+        with counting("slots", 8, 200, 0, web):
+            rows["exporter, 8 processes, 200 views"] = exporter_memory(directory)
     more = zip(rows["web process"], rows["web process without"], strict=True)
     rows["more in a web process"] = [ours - theirs for ours, theirs in more]
     print("\n| memory, MB | PSS | RSS | PSS at most |\n|---|---|---|---|")
@@ -240,6 +254,7 @@ def measure_application(work):
         ("web process without", ""),
         ("more in a web process", 5),
         ("exporter", 60),
+        ("exporter, 8 processes, 200 views", ""),
     ):
         print(f"| {name} | {rows[name][0]:.1f} | {rows[name][1]:.1f} | {goal} |")
 
@@ -247,13 +262,11 @@ def measure_application(work):
 def scrape_of(mode, processes, views, recycled=0):
     """Return what processes leave: ms of CPU that a scrape takes, files, and MB of them."""
     with tempfile.TemporaryDirectory() as directory:
-        variables = {VARIABLE: directory}
-        command = (__file__, "count", mode, processes, views, recycled)
-        with running(*command, **variables) as counting:
-            for _ in range(processes):
-                counting.stdout.readline()
-            with running(__file__, "scrape", mode, directory) as scraping:
-                seconds, counted = map(float, scraping.stdout.readline().split())
+        with (
+            counting(mode, processes, views, recycled, directory),
+            running(__file__, "scrape", mode, directory) as scraping,
+        ):
+            seconds, counted = map(float, scraping.stdout.readline().split())
         sizes = [path.stat().st_blocks * 512 / 1e6 for path in Path(directory).iterdir()]
     if counted != 2 * views * (processes + recycled):
         sys.exit(f"{mode}: {counted:.0f} requests counted by {processes + recycled} processes")
