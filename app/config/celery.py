@@ -1,4 +1,8 @@
-"""Celery's application: `celery -A config worker`, `celery -A config beat`."""
+"""Celery's application: `celery -A config worker`, `celery -A config beat`.
+
+Whoever defines a task imports it from here, so nobody loads Celery for nothing: the exporter, which
+reads the settings too, does without.
+"""
 
 import os
 

@@ -22,5 +22,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/token/", TokenView.as_view(), name="token"),
     path("api/v1/", include(router.urls)),
+    # /metrics as one process has it, for `manage runserver`. nginx sends /metrics to the exporter.
     path("", include("django_prometheus.urls")),
 ]

@@ -181,7 +181,7 @@ def test_a_source_serves_what_is_new_and_nothing_else(caplog):
             raise answer
         return answer
 
-    source = exporter.Source("source", ask, 0.05)
+    source = exporter.Source("source", ask, 0.3)
     source.start()
     assert source.families() == answers[0]  # waits for the first
     now[0] = 1

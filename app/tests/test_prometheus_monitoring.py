@@ -1,4 +1,4 @@
-"""Every number that the platform promises is at /metrics, and moves when it should."""
+"""Every number that a web process counts is there, and moves when it should (seen at /metrics)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

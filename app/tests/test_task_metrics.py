@@ -133,7 +133,7 @@ def test_tasks_that_run_are_active_and_one_that_waits_too_long_is_revoked(worker
     fine.apply_async(expires=0.3)
     expected = {"received": 2, "started": 2, "succeeded": 2, "revoked": 1}
     eventually(lambda: counted(fine) == expected)
-    assert worker.value("celery_worker_tasks_active") == 0
+    eventually(lambda: worker.value("celery_worker_tasks_active") == 0)
 
 
 def test_the_wait_in_the_queue_is_from_publishing_or_from_the_eta(worker, counted):
@@ -145,7 +145,7 @@ def test_the_wait_in_the_queue_is_from_publishing_or_from_the_eta(worker, counte
         fine.delay(0.5)  # the third waits for one of two processes
     eventually(lambda: counted(fine).get("succeeded") == 3)
     in_queue = waited() - before
-    assert 0.3 < in_queue < 2
+    assert 0.3 < in_queue < 5
     fine.apply_async(eta=app.now() + timedelta(seconds=2))
     eventually(lambda: counted(fine).get("succeeded") == 4)
     assert waited() - before - in_queue < 1.5
@@ -158,7 +158,7 @@ def test_the_pool_process_of_a_running_task_is_killed(worker, counted):
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: counted(fine).get("succeeded") == 1)
-    assert counted(fine)["started"] == 2
+    assert counted(fine) == {"received": 2, "started": 2, "succeeded": 1}
     eventually(lambda: worker.value("celery_worker_tasks_active") == 0)
     eventually(lambda: len(worker.pool()) == 2)
     assert not set(before) & set(worker.pool())

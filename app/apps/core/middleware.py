@@ -16,7 +16,7 @@ def refuse_unknown_methods(
     methods would make as many new series.
     """
 
-    prime_requests()
+    prime_requests()  # here, because worker and beat, which load no middleware, have no requests
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.method not in METHODS:

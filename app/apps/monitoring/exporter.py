@@ -164,7 +164,7 @@ class CeleryPage(Page):
             "celery_worker_up", "Whether the worker lives and beats.", labels=["hostname"]
         )
         for node, seconds in last.items():
-            up.add_metric([node], alive and time.time() - seconds < HEARTBEAT)
+            up.add_metric([node], alive and abs(time.time() - seconds) < HEARTBEAT)
         yield up
         processes = sum(holder.role == "child" and bool(holder.pid) for holder in holders)
         for name, text, value in (

@@ -52,6 +52,7 @@ class Key:
 
 
 _keys: dict[bytes, Key] = {}
+_unique: dict[tuple, Key] = {}  # releases that differ in a help text mean the same
 
 
 def _key(text: bytes) -> Key:
@@ -64,12 +65,13 @@ def _key(text: bytes) -> Key:
         key = Key(
             str(family),
             str(sample),
-            tuple(sorted(labels.items())),
+            tuple(sorted((name, str(value)) for name, value in labels.items())),
             str(help_text),
             None if le is None else float(le),
         )
     except (ValueError, TypeError, AttributeError):
         raise Broken(f"{text[:60]!r} is no key") from None
+    key = _unique.setdefault((key.family, key.sample, key.labels, key.le), key)
     return _keys.setdefault(text, key)
 
 
@@ -92,6 +94,8 @@ def read(path: Path) -> Iterator[tuple[Key, float, float]]:
         raise Broken(f"it should hold {used} bytes and has {len(data)}")
     position = 8
     while position < used:
+        if position + 4 > used:
+            raise Broken(f"there is no entry at byte {position}")
         (length,) = _int32(data, position)
         start = position + 4
         end = start + length + 8 - (length + 4) % 8
@@ -102,13 +106,20 @@ def read(path: Path) -> Iterator[tuple[Key, float, float]]:
         position = end + 16
 
 
-def set_aside(path: Path, why: Broken) -> None:
-    """Take a file that cannot be read out of the way, for whoever wants to look at it."""
+def set_aside(path: Path, why: Exception) -> bool:
+    """Take a file that cannot be read out of the way, for whoever wants to look at it.
+
+    Returns whether it was this call that did it.
+    """
     try:
         path.replace(path.with_suffix(".broken"))
-        logger.error("%s cannot be read (%s): renamed to .broken", path, why)
     except FileNotFoundError:  # somebody else was quicker
-        pass
+        return False
+    except OSError as error:
+        logger.error("%s cannot be read (%s), nor renamed: %s", path, why, error)
+        return True
+    logger.error("%s cannot be read (%s): renamed to .broken", path, why)
+    return True
 
 
 def check(directory: Path, slot: object) -> None:
@@ -117,7 +128,9 @@ def check(directory: Path, slot: object) -> None:
         try:
             for _ in read(path):
                 pass
-        except Broken as error:
+            with path.open("r+b"):
+                pass
+        except (Broken, OSError) as error:
             set_aside(path, error)
 
 
@@ -141,9 +154,8 @@ def total(directory: Path, holders: Iterable[Holder]) -> Total:
             entries = list(read(path))
         except FileNotFoundError:
             continue
-        except Broken as error:
-            set_aside(path, error)
-            result.broken += 1
+        except (Broken, OSError) as error:
+            result.broken += set_aside(path, error)
             continue
         result.files += 1
         kind, mode, slot = NAME.fullmatch(path.name).group("type", "mode", "slot")

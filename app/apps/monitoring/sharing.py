@@ -40,11 +40,12 @@ INTERVAL = 2  # seconds between two looks of a process at itself
 ROOM = 1_000_000  # bytes; a process that writes to a mapped file and finds no room is killed
 
 _directory: Path | None = None
+_elsewhere: Path | None = None  # where a process writes while it cannot write there
 _main_pid = 0
 _pid = 0  # whose the following is: a fork leaves the child with its parent's
 _slot: slots.Slot | None = None
-_identity: object = None  # which files are written to: the slot's, or some that nobody reads
-_files: set[str] = set()  # names that the slot's files were seen to have
+_identity: object = None  # which files are written to: the slot's, or those elsewhere
+_mend = False  # whether these have to be looked after at the next change of a value
 
 # Held while the thread below works. Nobody forks then, so no child inherits a lock of
 # prometheus_client that the thread, which the child does not have, would have to release.
@@ -53,8 +54,14 @@ _working = threading.Lock()
 
 def share() -> None:
     """Write the metrics of this process and its children to $PROMETHEUS_MULTIPROC_DIR, if set."""
-    global _directory, _main_pid
+    global _directory, _elsewhere, _main_pid
     if _directory or not os.environ.get(VARIABLE):
+        return
+    try:
+        _elsewhere = Path(tempfile.mkdtemp(prefix="metrics-"))
+    except OSError:
+        logger.exception("metrics are not exported")
+        values.ValueClass = values.MutexValue
         return
     _directory, _main_pid = Path(os.environ[VARIABLE]), os.getpid()
     values.ValueClass = values.MultiProcessValue(process_identifier=_identify)
@@ -71,87 +78,115 @@ def join() -> None:
         threading.Thread(target=_work, args=[itself], name="metrics", daemon=True).start()
 
 
+def _work(itself: "Itself") -> None:
+    global _mend
+    while True:
+        with _working:
+            try:
+                _mend = _pid == os.getpid() and _lost()
+                itself.update()  # its first change mends
+            except Exception:
+                logger.exception("metrics of process %d", os.getpid())
+        time.sleep(INTERVAL)
+
+
 def _identify() -> object:
-    """What prometheus_client calls at every change of a value: which files are this process's."""
-    if _pid != os.getpid():
+    """What prometheus_client calls at every change of a value: which files are this process's.
+
+    It holds its lock meanwhile, so nothing is counted while files change.
+    """
+    if _mend or _pid != os.getpid():
         _take()
     return _identity
 
 
 def _take() -> None:
-    """Take a slot, or go on in files that nobody reads until there is one."""
-    global _pid, _slot, _identity
+    """Take a slot and its files; go on elsewhere, in files that nobody reads, if that fails."""
+    global _pid, _slot, _identity, _mend
     pid = os.getpid()
-    before = _slot if _pid == pid else None
+    before, was = (_slot, _identity) if _pid == pid else (None, None)
+    _pid, _slot, _mend = pid, before, False
+    taken = None
     try:
-        if not _has_room():
-            raise OSError(f"there is no room in {_directory}")
+        _try_directory()
         if before and before.is_held():  # its lock file must not be opened again
-            _slot = slots.Slot(before.directory, before.role, before.number, before.lock)
+            slot = slots.Slot(before.directory, before.role, before.number, before.lock)
         else:
-            _slot = slots.take(_directory, "main" if pid == _main_pid else "child")
-            for gauge in _directory.glob(f"gauge_*_{_slot}.db"):
-                gauge.unlink()  # tells how things stood with the process before
+            role, first = "main" if pid == _main_pid else "child", before.number if before else 0
+            slot = taken = slots.take(_directory, role, first)
         if before:
-            _write_again(before)
-        check(_directory, _slot)
-        os.environ[VARIABLE], _identity = str(_directory), _slot
-    except OSError as error:
-        _slot = before
-        if _pid != pid or _identity is before:  # say it once
+            _write_again(before, slot)
+        else:
+            _forget(slot)
+        check(_directory, slot)
+    except Exception as error:
+        if taken:
+            os.close(taken.lock)
+        if was is before:  # say it once
             logger.error("metrics of process %d are not exported: %s", pid, error)
-            os.environ[VARIABLE] = tempfile.mkdtemp(prefix="metrics-")
-            _identity = f"child-{pid}"
-    _files.clear()
-    _pid = pid
+            os.environ[VARIABLE], _identity = str(_elsewhere), f"child-{pid}"
+        return
+    if taken and before:
+        os.close(before.lock)
+    os.environ[VARIABLE], _slot, _identity = str(_directory), slot, slot
+    if was:
+        logger.warning(
+            "metrics: files were removed or not to be written to; process %d goes on as %s of %s",
+            pid, slot, _directory,
+        )  # fmt: skip
 
 
-def _has_room() -> bool:
+def _try_directory() -> None:
+    """Raise OSError if files cannot be made in the directory, or not be written to."""
     disk = os.statvfs(_directory)
-    return disk.f_bavail * disk.f_frsize >= ROOM
+    if disk.f_bavail * disk.f_frsize < ROOM:
+        raise OSError(f"there is no room in {_directory}")
+    if not os.access(_directory, os.W_OK | os.X_OK):
+        raise PermissionError(f"{_directory} cannot be written to")
 
 
-def _write_again(before: slots.Slot) -> None:
-    """Make removed files anew, which are still there for the process that has them open."""
+def _forget(slot: slots.Slot) -> None:
+    """Remove what the process before told of itself; what it counted is gone on with.
+
+    A main process tells of the service, as its successor will; of what a child tells, only live…
+    gauges end with it.
+    """
+    ended = "gauge_*" if slot.role == "main" else "gauge_live*"
+    for path in _directory.glob(f"{ended}_{slot}.db"):
+        path.unlink()
+
+
+def _strays(slot: slots.Slot) -> Iterator[tuple[Path, str, str]]:
+    """The slot's open files that others do not see: descriptor, kind, and what became of each."""
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
-            removed = descriptor.readlink()
-        except FileNotFoundError:  # the descriptor by which we read this directory
+            path = descriptor.readlink()
+        except FileNotFoundError:  # the one by which we read this directory
             continue
-        if removed.parent == _directory and removed.name.endswith(f"_{before}.db (deleted)"):
-            name = removed.name.removesuffix(f"_{before}.db (deleted)")
-            shutil.copyfile(descriptor, _directory / f"{name}_{_slot}.db")
-    if before.lock != _slot.lock:
-        os.close(before.lock)
+        kind, found, end = path.name.partition(f"_{slot}.")
+        if path.parent == _directory and found and end != "db":
+            yield descriptor, kind, end
+
+
+def _write_again(before: slots.Slot, slot: slots.Slot) -> None:
+    """Make removed files anew, which are still there for the process that has them open."""
+    for descriptor, kind, end in _strays(before):
+        there = _directory / f"{kind}_{slot}.db"
+        if end == "db (deleted)" and not there.exists():
+            unfinished = there.with_suffix(".new")
+            shutil.copyfile(descriptor, unfinished)
+            unfinished.replace(there)
 
 
 def _lost() -> bool:
-    """Whether others can no longer see what this process writes, or it can no longer write."""
-    if _slot is None or _identity is not _slot or not _slot.is_held() or not _has_room():
+    """Whether others do not see what this process writes, or it had better not write."""
+    if _identity is not _slot or not _slot.is_held() or any(_strays(_slot)):
         return True
-    there = {path.name for path in _directory.glob(f"*_{_slot}.db")}
-    _files.update(there)
-    return there != _files
-
-
-def _work(itself: "Itself") -> None:
-    while True:
-        with _working:
-            try:
-                if _lost():
-                    _take()
-                    if _identity is _slot:
-                        logger.warning(
-                            "metrics: files were removed or could not be written to; "
-                            "process %d goes on as %s of %s",
-                            os.getpid(),
-                            _slot,
-                            _directory,
-                        )
-                itself.update()
-            except Exception:
-                logger.exception("metrics of process %d", os.getpid())
-        time.sleep(INTERVAL)
+    try:
+        _try_directory()
+    except OSError:
+        return True
+    return False
 
 
 class Itself:

@@ -59,18 +59,25 @@ class Holder:
         return f"{self.role}-{self.number}"
 
 
-def take(directory: Path, role: str) -> Slot:
-    """Take the lowest free slot of the role; raises OSError if there is none or no such folder."""
+def take(directory: Path, role: str, first: int = 0) -> Slot:
+    """Take the slot `first` of the role if it is free, or else the lowest that is.
+
+    Raises OSError if there is none, or the directory cannot be written to.
+    """
     lock = os.open(directory / f"{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    for number in range(LIMIT):
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
-        except (BlockingIOError, PermissionError):  # POSIX allows either when it is taken
-            continue
-        os.pwrite(lock, b"\n", number)  # the file's length tells how many slots there ever were
-        return Slot(directory, role, number, lock)
-    os.close(lock)
-    raise OSError(f"all {LIMIT} slots of {directory}/{role}.lock are taken")
+    try:
+        for number in (first, *range(LIMIT)):
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+            except (BlockingIOError, PermissionError):  # POSIX allows either when it is taken
+                continue
+            # The file's length tells how many slots there ever were.
+            os.pwrite(lock, b"\n", number)
+            return Slot(directory, role, number, lock)
+        raise OSError(f"all {LIMIT} slots of {directory}/{role}.lock are taken")
+    except BaseException:
+        os.close(lock)
+        raise
 
 
 def holders(directory: Path) -> list[Holder]:
