@@ -73,9 +73,13 @@ def share() -> None:
 
 def join() -> None:
     """From now on, tell of this process itself and mend its files, in a thread."""
-    if _directory:
+    if not _directory:
+        return
+    try:
         itself = Itself(forked=os.getpid() != _main_pid)
         threading.Thread(target=_work, args=[itself], name="metrics", daemon=True).start()
+    except Exception:
+        logger.exception("metrics of process %d", os.getpid())
 
 
 def _work(itself: "Itself") -> None:
@@ -130,6 +134,8 @@ def _take() -> None:
         os.close(before.lock)
     os.environ[VARIABLE], _slot, _identity = str(_directory), slot, slot
     if was:
+        for path in _elsewhere.glob(f"*_child-{pid}.db"):
+            path.unlink()
         logger.warning(
             "metrics: files were removed or not to be written to; process %d goes on as %s of %s",
             pid, slot, _directory,
