@@ -9,8 +9,9 @@ LAB := /usr/bin/python3 lab/lab.py
 LAB_SSH := ssh -F /var/lib/jewelry-lab/ssh_config jewelry
 PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nftables tzdata
 TEST_PACKAGES := postgresql redis-server
+BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
-.PHONY: help up status down test lint test-app test-platform bench lock clean packages test-packages
+.PHONY: help up status down test lint test-app test-platform bench lock clean packages test-packages browser-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,7 +40,7 @@ lint: packages .venv/.installed ## ansible-lint, yamllint, ruff, and the tests o
 test-app: test-packages .venv/.installed ## the application's tests on a PostgreSQL and a Redis of their own
 	pg_virtualenv pytest app
 
-test-platform: packages .venv/.installed ## Molecule: every scenario, on lab machines of its own
+test-platform: browser-packages .venv/.installed ## Molecule: every scenario, on lab machines of its own
 	MOLECULE_COMMAND_BORDERS=0 molecule test --all
 
 bench: test-packages .venv/.installed ## what is measured: an installation, on lab machines of its own; the metrics
@@ -58,6 +59,9 @@ packages:
 
 test-packages: packages
 	$(call installed,$(TEST_PACKAGES))
+
+browser-packages: packages
+	$(call installed,$(BROWSER_PACKAGES))
 
 # Debian's packages that are needed; apt is asked only when one is missing.
 define installed

@@ -1,0 +1,106 @@
+"""Every expression of the dashboards has an answer, and the pages are served with the password."""
+
+import base64
+import importlib.util
+import time
+from pathlib import Path
+
+import pytest
+
+testinfra_hosts = ["ansible://monitoring"]
+
+REPOSITORY = Path(__file__).parents[3]
+SPEC = importlib.util.spec_from_file_location(
+    "build_dashboards", REPOSITORY / "roles/dashboards/files/build_dashboards.py"
+)
+build_dashboards = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(build_dashboards)
+
+DASHBOARDS = build_dashboards.load()
+
+# What may have no answer on a young machine, with the reason: dashboard, panel, legend ("" is all).
+MAY_BE_EMPTY = {
+    ("business", "Sales of all shops", "a day before"): "is not that old",
+    ("business", "Sales of all shops", "a week before"): "is not that old",
+    ("business", "Average sale", "average"): "nothing was sold for five minutes",
+    ("business", "Average sale", ""): "nothing was sold since it was booted",
+    ("cache", "Hits", ""): "nobody read for five minutes",
+    ("cache", "Hits", "the web's reads"): "nobody read for five minutes",
+    ("celery", "Wait, 95 % within", ""): "no task began for five minutes",
+    ("celery", "Wait", "half"): "no task began for five minutes",
+    ("celery", "Wait", "95 %"): "no task began for five minutes",
+    ("celery", "Failures", ""): "no task ended for five minutes",
+    ("celery", "Runtime, 95 % within", "{{name}}"): "no task ended for five minutes",
+    ("celery", "Schedule", "{{entry}}"): "nothing was due yet",
+    ("database", "Connections by state", "{{state}}"): "nobody is connected",
+    ("database", "Locks", "{{mode}}"): "no lock is held",
+}
+
+
+def panels(dashboard):
+    return [
+        *dashboard["tiles"],
+        *(panel for section in dashboard["sections"] for panel in section["panels"]),
+    ]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one["name"])
+def test_every_expression_has_an_answer(prometheus, dashboard):
+    def answer(query):
+        expression = query["expr"].replace("$host", ".+").replace("$window", "5m")
+        data = prometheus("query", query=expression)
+        return [one["value"][1] for one in data["result"]]
+
+    def unanswered():
+        return {
+            (dashboard["name"], panel["title"], query["legend"])
+            for panel in panels(dashboard)
+            for query in build_dashboards.queries(panel)
+            if not set(answer(query)) - {"NaN"}
+        } - set(MAY_BE_EMPTY)
+
+    deadline = time.monotonic() + 60  # a machine just booted has not been read often enough
+    while (missing := unanswered()) and time.monotonic() < deadline:
+        time.sleep(5)
+    assert missing == set()
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one["name"])
+def test_a_tile_without_a_legend_has_one_value(prometheus, dashboard):
+    for tile in dashboard["tiles"]:
+        if "legend" not in tile:
+            expression = tile["expr"].replace("$host", ".+")
+            assert len(prometheus("query", query=expression)["result"]) <= 1, tile["title"]
+
+
+def test_what_may_be_empty_is_there_at_all():
+    known = {
+        (dashboard["name"], panel["title"], query["legend"])
+        for dashboard in DASHBOARDS
+        for panel in panels(dashboard)
+        for query in build_dashboards.queries(panel)
+    }
+    assert set(MAY_BE_EMPTY) <= known
+
+
+def test_pages_are_served_with_the_password_only(site, secret):
+    credentials = base64.b64encode(f"admin:{secret('prometheus_password')}".encode()).decode()
+    built = build_dashboards.build(REPOSITORY / "docs/runbooks")
+    shown = [
+        name for name in built if not name.startswith(("grafana/provisioning", "index", "uplot"))
+    ]
+    shown += ["", "runbooks/", f"{build_dashboards.VENDOR.name}/uPlot.iife.min.js"]
+    for name in shown:
+        path = f"/prometheus/user/{name}".replace("runbooks/index.html", "runbooks/")
+        assert site("GET", path)[0] == 401, path
+        status, text = site("GET", path, Authorization=f"Basic {credentials}")
+        assert status == 200, path
+        if name.endswith((".js", ".css", ".html")) and "index" not in name:
+            assert text == built[name], path
+
+
+def test_only_these_pages_are_there(host):
+    built = build_dashboards.build(REPOSITORY / "docs/runbooks")
+    found = host.check_output("cd /usr/share/jewelry-dashboards && find . -type f -printf '%P\\n'")
+    assert set(found.splitlines()) == set(built)
+    assert host.file("/usr/share/jewelry-dashboards/index.html").mode == 0o644

@@ -1,0 +1,183 @@
+"""The dashboards' source is whole; what is made of it for browsers and for Grafana is sane."""
+
+import importlib.util
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+FILES = Path(__file__).parents[1] / "roles/dashboards/files"
+SPEC = importlib.util.spec_from_file_location("build_dashboards", FILES / "build_dashboards.py")
+build_dashboards = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(build_dashboards)
+
+DASHBOARDS = build_dashboards.load()
+NAMES = [dashboard["name"] for dashboard in DASHBOARDS]
+
+
+@pytest.fixture(scope="module")
+def built():
+    return build_dashboards.build(Path(__file__).parents[1] / "docs/runbooks")
+
+
+def panels(dashboard):
+    return [
+        *dashboard["tiles"],
+        *itertools.chain(*(section["panels"] for section in dashboard["sections"])),
+    ]
+
+
+def test_every_dashboard_is_there():
+    assert NAMES == build_dashboards.ORDER
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=NAMES)
+def test_panels_say_what_they_are(dashboard):
+    for panel in panels(dashboard):
+        assert panel["question"].endswith("?"), panel["title"]
+        assert panel["help"].endswith("."), panel["title"]
+    for kind in (dashboard["tiles"], *(one["panels"] for one in dashboard["sections"])):
+        titles = [panel["title"] for panel in kind]
+        assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=NAMES)
+def test_expressions_use_the_placeholders(dashboard):
+    by_host = "$host" in json.dumps(dashboard)
+    for panel in panels(dashboard):
+        for query in build_dashboards.queries(panel):
+            expression = query["expr"]
+            assert set(re.findall(r"\$\w+", expression)) <= {"$host", "$window"}
+            assert by_host == ("$host" in expression), f"{panel['title']} ignores the chosen host"
+            assert "queries" in panel or "$window" not in expression, panel["title"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("help", ""),
+        ("unit", "furlongs"),
+        ("warning", "80 %"),
+        ("colour", "red"),
+        ("words", {0: "no"}),
+    ],
+)
+def test_a_wrong_panel_is_refused(key, value):
+    panel = {
+        "title": "T",
+        "question": "Q?",
+        "help": "H.",
+        "unit": "count",
+        "expr": "up",
+        key: value,
+    }
+    with pytest.raises(SystemExit, match="T"):
+        build_dashboards.check_panel(panel, build_dashboards.TILE, {"expr"}, "test")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_grafana_dashboard_is_sane(built, name):
+    dashboard = json.loads(built[f"grafana/{name}.json"])
+    assert dashboard["uid"] == f"jewelry-{name}"
+    variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(numbers) == len(set(numbers))
+    taken = set()
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        cells = set(
+            itertools.product(
+                range(place["x"], place["x"] + place["w"]),
+                range(place["y"], place["y"] + place["h"]),
+            )
+        )
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+        if panel["type"] == "row":
+            continue
+        assert panel["type"] in {"stat", "timeseries", "state-timeline"}
+        assert panel["description"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[0]["value"] is None
+        values = [step["value"] for step in steps[1:]]
+        assert values == sorted(values)
+        assert panel["targets"]
+        for target in panel["targets"]:
+            assert target["expr"]
+            used = set(re.findall(r"\$(\w+)", target["expr"])) - {"__rate_interval"}
+            assert used <= set(variables), panel["title"]
+
+
+def test_provisioning_is_yaml(built):
+    source = yaml.safe_load(built["grafana/provisioning/datasources/jewelry.yml"])
+    assert source["datasources"][0]["type"] == "prometheus"
+    provider = yaml.safe_load(built["grafana/provisioning/dashboards/jewelry.yml"])
+    assert provider["providers"][0]["options"]["path"]
+
+
+def test_pages_need_nothing_from_elsewhere_and_no_inline_code(built):
+    ours = {name: text for name, text in built.items() if not name.startswith("uplot-")}
+    pages = {name: text for name, text in ours.items() if name.endswith(".html")}
+    assert set(pages) >= {f"{name}.html" for name in [*NAMES, "index", "runbooks/index"]}
+    for name, text in pages.items():
+        loaded = re.findall(r"<(?:script|link|img)\b[^>]*?(?:src|href)=\"([^\"]+)\"", text)
+        assert loaded, name
+        for address in loaded:
+            assert re.fullmatch(r"(\.\./)?[\w./-]+(\?v=\w+)?", address), f"{name}: {address}"
+            target = (Path(name).parent / address.split("?")[0]).as_posix()
+            target = target.removeprefix("runbooks/../")
+            assert target in built, f"{name}: {address}"
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", text), name
+    code = "".join(text for name, text in ours.items() if name.endswith((".js", ".css", ".svg")))
+    assert set(re.findall(r"https?://[\w.]+", code)) == {"http://www.w3.org"}  # SVG's namespace
+    assert not re.search(r"innerHTML|eval\(|new Function", code)
+
+
+def test_links_between_pages_lead_somewhere(built):
+    for name, text in built.items():
+        if not name.endswith(".html"):
+            continue
+        for address in re.findall(r"<a [^>]*href=\"([^\"#?]+\.html)", text):
+            if "://" not in address:
+                target = (Path(name).parent / address).as_posix().removeprefix("runbooks/../")
+                assert target in built, f"{name}: {address}"
+
+
+def test_the_vendored_library_has_its_licence_and_version(built):
+    assert "MIT" in built[f"{build_dashboards.VENDOR.name}/LICENSE"]
+    version = build_dashboards.VENDOR.name.removeprefix("uplot-")
+    script = built[f"{build_dashboards.VENDOR.name}/uPlot.iife.min.js"]
+    assert f"(v{version})" in script[:200]
+
+
+def test_runbooks_become_pages(tmp_path):
+    (tmp_path / "DiskFull.md").write_text(
+        "# DiskFull\n\nSee [other](Other.md#now).\n\n| a | b |\n|---|---|\n| 1 | `x` |\n\n"
+        "## What to do\n\n    df -h\n\n<script>alert(1)</script>\n"
+    )
+    (tmp_path / "Other.md").write_text("# Other\n")
+    made = build_dashboards.build(tmp_path)
+    page = made["runbooks/DiskFull.html"]
+    assert 'href="Other.html#now"' in page
+    assert "<table>" in page
+    assert '<h2 id="what-to-do">' in page
+    assert "<script>alert" not in page
+    assert 'href="DiskFull.html"' in made["runbooks/index.html"]
+
+
+def test_same_source_same_bytes_and_nothing_is_left_over(tmp_path, built):
+    runbooks = Path(__file__).parents[1] / "docs/runbooks"
+    assert build_dashboards.build(runbooks) == built
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/page.html").write_text("gone")
+    kept = build_dashboards.write(built, tmp_path)
+    assert kept == sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert build_dashboards.write(built, tmp_path) == kept
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
