@@ -25,7 +25,11 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.counting", acknowledgements],
             cwd=APP,
-            env={**os.environ, files.VARIABLE: str(directory)},
+            env={
+                **os.environ,
+                files.VARIABLE: str(directory),
+                "TMPDIR": str(acknowledgements.parent),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

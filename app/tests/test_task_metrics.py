@@ -32,7 +32,11 @@ class Worker:
             self.process = subprocess.Popen(
                 [*celery, "--include=tests.tasks", f"--hostname={NODE}", "--without-gossip"],
                 cwd=APP,
-                env={**os.environ, files.VARIABLE: str(directory)},
+                env={
+                    **os.environ,
+                    files.VARIABLE: str(directory),
+                    "TMPDIR": str(directory.parent),
+                },
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
