@@ -23,20 +23,13 @@ def built():
     return build_dashboards.build(Path(__file__).parents[1] / "docs/runbooks")
 
 
-def panels(dashboard):
-    return [
-        *dashboard["tiles"],
-        *itertools.chain(*(section["panels"] for section in dashboard["sections"])),
-    ]
-
-
 def test_every_dashboard_is_there():
     assert NAMES == build_dashboards.ORDER
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=NAMES)
 def test_panels_say_what_they_are(dashboard):
-    for panel in panels(dashboard):
+    for panel in build_dashboards.panels(dashboard):
         assert panel["question"].endswith("?"), panel["title"]
         assert panel["help"].endswith("."), panel["title"]
     for kind in (dashboard["tiles"], *(one["panels"] for one in dashboard["sections"])):
@@ -47,7 +40,7 @@ def test_panels_say_what_they_are(dashboard):
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=NAMES)
 def test_expressions_use_the_placeholders(dashboard):
     by_host = "$host" in json.dumps(dashboard)
-    for panel in panels(dashboard):
+    for panel in build_dashboards.panels(dashboard):
         for query in build_dashboards.queries(panel):
             expression = query["expr"]
             assert set(re.findall(r"\$\w+", expression)) <= {"$host", "$window"}

@@ -1,7 +1,6 @@
 """What a browser shows: no panel in error, none empty without a reason, nothing on its console."""
 
 import base64
-import importlib.util
 import itertools
 import json
 import subprocess
@@ -10,6 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import build_dashboards
 import pytest
 
 testinfra_hosts = ["ansible://monitoring"]
@@ -17,11 +17,6 @@ testinfra_hosts = ["ansible://monitoring"]
 REPOSITORY = Path(__file__).parents[3]
 SCREENSHOTS = REPOSITORY / "build/screenshots"
 DRIVER = "http://127.0.0.1:9515"
-SPEC = importlib.util.spec_from_file_location(
-    "build_dashboards", REPOSITORY / "roles/dashboards/files/build_dashboards.py"
-)
-build_dashboards = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(build_dashboards)
 
 NAMES = ["index", *(dashboard["name"] for dashboard in build_dashboards.load())]
 LOOKS = {"wide": (1600, False), "phone": (390, True)}

@@ -1,20 +1,15 @@
 """Every expression of the dashboards has an answer, and the pages are served with the password."""
 
 import base64
-import importlib.util
 import time
 from pathlib import Path
 
+import build_dashboards
 import pytest
 
 testinfra_hosts = ["ansible://monitoring"]
 
 REPOSITORY = Path(__file__).parents[3]
-SPEC = importlib.util.spec_from_file_location(
-    "build_dashboards", REPOSITORY / "roles/dashboards/files/build_dashboards.py"
-)
-build_dashboards = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(build_dashboards)
 
 DASHBOARDS = build_dashboards.load()
 
@@ -37,13 +32,6 @@ MAY_BE_EMPTY = {
 }
 
 
-def panels(dashboard):
-    return [
-        *dashboard["tiles"],
-        *(panel for section in dashboard["sections"] for panel in section["panels"]),
-    ]
-
-
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one["name"])
 def test_every_expression_has_an_answer(prometheus, dashboard):
     def answer(query):
@@ -54,7 +42,7 @@ def test_every_expression_has_an_answer(prometheus, dashboard):
     def unanswered():
         return {
             (dashboard["name"], panel["title"], query["legend"])
-            for panel in panels(dashboard)
+            for panel in build_dashboards.panels(dashboard)
             for query in build_dashboards.queries(panel)
             if not set(answer(query)) - {"NaN"}
         } - set(MAY_BE_EMPTY)
@@ -77,7 +65,7 @@ def test_what_may_be_empty_is_there_at_all():
     known = {
         (dashboard["name"], panel["title"], query["legend"])
         for dashboard in DASHBOARDS
-        for panel in panels(dashboard)
+        for panel in build_dashboards.panels(dashboard)
         for query in build_dashboards.queries(panel)
     }
     assert set(MAY_BE_EMPTY) <= known

@@ -99,6 +99,14 @@ def load():
     return dashboards
 
 
+def panels(dashboard):
+    """Return the tiles of a dashboard and the panels of all its sections."""
+    return [
+        *dashboard["tiles"],
+        *(panel for section in dashboard["sections"] for panel in section["panels"]),
+    ]
+
+
 def queries(panel):
     """Return expression and legend of each query of a tile or panel."""
     own = [{"expr": panel.get("expr"), "legend": panel.get("legend", "")}]

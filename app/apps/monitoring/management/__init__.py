@@ -1,1 +1,1 @@
-"""Commands and what they share."""
+"""Commands."""

@@ -1,6 +1,5 @@
 """`manage export_metrics`: the exporter, which Prometheus scrapes."""
 
-import logging
 import os
 import socket
 import threading
@@ -12,8 +11,6 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from apps.monitoring import exporter
-
-logger = logging.getLogger(__name__)
 
 FIRST_INHERITED = 3  # sd_listen_fds(3)
 JOBS = ("django", "celery")
