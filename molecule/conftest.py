@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[1]
 PORTS = {"django": 9807, "celery": 9808}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def play():
     """Return a function that runs a playbook on an inventory as an operator would."""
 

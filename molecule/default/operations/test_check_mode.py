@@ -16,6 +16,12 @@ SECRETS = (
     "jewelry_admin_password",
     "jewelry_demo_password",
     "jewelry_prometheus_password",
+    "alertmanager_email_password",
+    "alertmanager_slack_url",
+    "alertmanager_pagerduty_routing_key",
+    "alertmanager_sns_access_key",
+    "alertmanager_sns_secret_key",
+    "alertmanager_sms_token",
 )
 
 
@@ -44,6 +50,7 @@ def test_no_secret_is_shown_when_all_change(host, foretell):
     folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
     present = [path.read_text().strip() for path in folder.iterdir()]
     changed = {name: f"{number}Zq8" * 20 for number, name in enumerate(SECRETS)}
+    changed["alertmanager_slack_url"] = f"https://{changed['alertmanager_slack_url']}"
 
     said = foretell(**changed)
 

@@ -23,7 +23,6 @@ SOMETIMES = {
     "jewelry_backup_last_success_timestamp_seconds",  # a backup
     "node_timex_offset_seconds",  # a machine of its own, not a container
     "node_timex_sync_status",
-    "prometheus_notifications_errors_total",  # an Alertmanager
 }
 
 

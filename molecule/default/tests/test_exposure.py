@@ -33,7 +33,7 @@ def secrets(host):
     machine = host.ansible.get_variables()["inventory_hostname"]
     folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
     values = [path.read_text().strip() for path in folder.iterdir()]
-    assert len(values) == 7
+    assert len(values) == 13
     return values
 
 

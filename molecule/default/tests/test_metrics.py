@@ -28,6 +28,7 @@ FAMILIES = {
         "prometheus_tsdb_head_series",
         "prometheus_build_info{",
     ],
+    "http://127.0.0.1:9093/metrics": ["alertmanager_config_last_reload_successful 1"],
     "http://127.0.0.1:9807/metrics": ["gunicorn_workers_alive 2"],
     "http://127.0.0.1:9808/metrics": ["celery_worker_up{"],
 }
@@ -59,6 +60,7 @@ def test_targets_are_those_of_the_inventory_and_all_are_up(host, prometheus, eve
         ("nginx", "proxy", 1),
         ("blackbox", "proxy", 2),  # /healthz and /readyz
         ("prometheus", "monitoring", 1),
+        ("alertmanager", "monitoring", 1),
     ]:
         wanted.update({(job, name): number for name in groups[group]})
 

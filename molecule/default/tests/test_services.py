@@ -11,6 +11,7 @@ UNITS = [
     "nginx",
     "postgresql@17-main",
     "prometheus",
+    "prometheus-alertmanager",
     "prometheus-blackbox-exporter",
     "prometheus-nginx-exporter",
     "prometheus-node-exporter",

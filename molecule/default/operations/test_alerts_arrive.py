@@ -1,0 +1,265 @@
+"""What breaks is told to the right people, as one message with host and runbook, and so is its end.
+
+Messages are what the receiver of prepare.yml has got. Conditions last as long as the rules say, but
+for seconds instead of minutes (variables of role alerts); all else is as operators have it.
+"""
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+testinfra_hosts = ["ansible://monitoring"]
+
+INVENTORY = Path(__file__).parents[1] / "inventory"
+
+CAUSES = {"PostgreSQLDown": 15, "RedisDown": 15, "NginxDown": 15, "DiskSpaceCritical": 15}
+SYMPTOMS = {"ProbeFailing": 30, "CeleryWorkerDown": 30, "CeleryBeatSilent": 30, "TargetDown": 30}
+SECONDS = CAUSES | SYMPTOMS
+QUICK = {
+    "alerts_for": {name: f"{seconds}s" for name, seconds in SECONDS.items()},
+    "alerts_keep_firing_for": dict.fromkeys(SECONDS, "0s"),
+    "alerts_beat_silent_seconds": 20,
+}
+
+# Whom a page reaches, besides those of one service.
+PAGERS = {"admin@example.org", "slack", "pagerduty", "sns", "sms"}
+PATH = "/var/lib/private/receiver/messages"
+
+# The lab's machines see the CPUs of the whole host.
+HOST = {"CPUBusy", "LoadHigh"}
+
+
+@dataclass
+class Fault:
+    """Something to break and mend, the alert it must raise, and what follows from it untold."""
+
+    breaks: str
+    mends: str
+    alert: str
+    symptoms: set = field(default_factory=set)
+    others: set = field(default_factory=set)  # channels of the service alone
+
+
+def stopped(*units, **more):
+    return Fault(f"systemctl stop {' '.join(units)}", f"systemctl start {' '.join(units)}", **more)
+
+
+LIVE = "jewelry-web@$(readlink /run/jewelry-web/live)"
+FULL = "/srv/full"
+FAULTS = {
+    "PostgreSQL": stopped(
+        "postgresql@17-main",
+        alert="PostgreSQLDown",
+        symptoms={"ProbeFailing"},
+        others={"dba@example.org"},
+    ),
+    "Redis": stopped(
+        "redis-server@broker",
+        "redis-server@cache",
+        alert="RedisDown",
+        symptoms={"ProbeFailing", "CeleryWorkerDown"},
+        others={"cache-team"},
+    ),
+    "gunicorn": stopped(f"{LIVE}.socket", f"{LIVE}.service", alert="ProbeFailing"),
+    "worker": stopped("jewelry-worker", alert="CeleryWorkerDown"),
+    "beat": stopped("jewelry-beat", alert="CeleryBeatSilent"),
+    "nginx": stopped("nginx", alert="NginxDown", symptoms={"ProbeFailing"}),
+    "node_exporter": stopped("prometheus-node-exporter", alert="TargetDown"),
+    "disk": Fault(
+        f"mkdir {FULL} && mount -t tmpfs -o size=64m full {FULL} && fallocate -l 62m {FULL}/photos",
+        f"rm {FULL}/photos",
+        alert="DiskSpaceCritical",
+    ),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick(play):
+    """Let conditions last for seconds, meanwhile."""
+
+    def rules(*arguments):
+        done = play(INVENTORY, "site.yml", "--tags", "alerts", *arguments)
+        assert done.returncode == 0, done.stdout
+
+    rules("-e", json.dumps(QUICK))
+    yield
+    rules()
+
+
+@pytest.fixture
+def messages(host):
+    """Return a function that gives the messages that have come since the test began."""
+    before = int(host.check_output(f"cat {PATH} | wc -l"))
+
+    def since():
+        lines = host.check_output(f"tail -n +{before + 1} {PATH}").splitlines()
+        return [json.loads(line) for line in lines]
+
+    return since
+
+
+def is_resolved(message):
+    """Say whether a message tells of an end."""
+    channel, body = message["channel"], message["body"]
+    if channel == "slack":
+        return body["attachments"][0]["title"].startswith("[RESOLVED]")
+    if channel == "pagerduty":
+        return body["event_action"] == "resolve"
+    if channel == "sns":
+        return body["Message"].startswith("RESOLVED")
+    if "@" in channel:
+        return body["subject"].startswith("[RESOLVED]")
+    return body["status"] == "resolved"
+
+
+def alerts_of(message):
+    """Return the names of the alerts that a message tells of: each has the link to its runbook."""
+    return set(re.findall(r"/user/runbooks/(\w+)\.html", json.dumps(message["body"])))
+
+
+def told(messages, resolved=False):
+    """Return each channel with the alerts that it was told of, but for the Watchdog's."""
+    found = {}
+    for message in messages:
+        if message["channel"] != "watchdog" and is_resolved(message) == resolved:
+            found.setdefault(message["channel"], set()).update(alerts_of(message) - HOST)
+    return {channel: alerts for channel, alerts in found.items() if alerts}
+
+
+def count(messages, channel):
+    """Return how many messages a channel has got."""
+    return sum(message["channel"] == channel for message in messages)
+
+
+@pytest.fixture
+def firing(prometheus):
+    """Return a function that gives the names of the alerts that fire."""
+
+    def names():
+        alerts = prometheus("alerts")["alerts"]
+        return {a["labels"]["alertname"] for a in alerts if a["state"] == "firing"} - HOST
+
+    return names
+
+
+@pytest.fixture
+def muted(host):
+    """Return a function that gives the names of the alerts that Alertmanager keeps to itself."""
+
+    def names():
+        alerts = json.loads(host.check_output("curl -sSf http://127.0.0.1:9093/api/v2/alerts"))
+        return {a["labels"]["alertname"] for a in alerts if a["status"]["state"] == "suppressed"}
+
+    return names
+
+
+@pytest.fixture
+def healthy(host, firing, eventually):
+    """Begin when nothing is left of the fault before."""
+    host.check_output("jewelry-status --wait 60")
+    eventually(lambda: firing() == {"Watchdog"}, 180)
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_told_and_so_is_its_end(host, messages, firing, muted, eventually, name):
+    fault = FAULTS[name]
+    channels = PAGERS | fault.others
+    host.check_output(fault.breaks)
+    try:
+        broken = time.monotonic()
+        eventually(lambda: fault.alert in firing(), SECONDS[fault.alert] + 60)
+        print(f"{fault.alert} fires after {time.monotonic() - broken:.0f} s")
+        eventually(lambda: told(messages()).keys() >= channels, 30)
+        eventually(lambda: muted() >= fault.symptoms, 90)
+    finally:
+        host.check_output(fault.mends)
+    eventually(lambda: told(messages(), resolved=True).keys() >= channels, 90)
+
+    expected = {channel: {fault.alert} for channel in channels}
+    assert told(messages()) == expected
+    assert told(messages(), resolved=True) == expected
+    machine = host.ansible.get_variables()["inventory_hostname"]
+    for message in messages():
+        assert machine in json.dumps(message["body"])
+
+
+def test_every_channel_gets_its_own_secret(host, secret):
+    kept = [json.loads(line) for line in host.check_output(f"cat {PATH}").splitlines()]
+    last = {message["channel"]: message for message in kept}
+    assert last["admin@example.org"]["login"] == f"alertmanager:{secret('email_password')}"
+    assert last["slack"]["path"] == f"/slack/{secret('slack_token')}"
+    assert last["pagerduty"]["body"]["routing_key"] == secret("pagerduty_key")
+    assert f"Credential={secret('sns_access_key')}/" in last["sns"]["authorization"]
+    assert last["sms"]["authorization"] == f"Bearer {secret('sms_token')}"
+
+
+def test_a_short_message_is_one(host):
+    kept = [json.loads(line) for line in host.check_output(f"cat {PATH}").splitlines()]
+    texts = [message["body"]["Message"] for message in kept if message["channel"] == "sns"]
+    assert texts
+    assert all(len(text) <= 160 for text in texts), texts
+
+
+@pytest.mark.usefixtures("healthy")
+def test_restarts_neither_end_nor_repeat_what_fires(host, messages, firing, eventually):
+    host.check_output("systemctl stop jewelry-worker")
+    try:
+        eventually(lambda: told(messages()).keys() >= PAGERS, 120)
+        for unit in ("prometheus", "prometheus-alertmanager"):
+            before = len(messages())
+            host.check_output(f"systemctl restart {unit}")
+            # Five calls of the Watchdog's: by then Prometheus has sent again what fires.
+            eventually(lambda begin=before: count(messages()[begin:], "watchdog") >= 5, 150)
+            assert firing() == {"Watchdog", "CeleryWorkerDown"}
+            assert told(messages()[before:]) == told(messages()[before:], resolved=True) == {}
+    finally:
+        host.check_output("systemctl start jewelry-worker")
+    eventually(lambda: told(messages(), resolved=True).keys() >= PAGERS, 120)
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_machine_is_silenced_while_it_is_worked_on(
+    host, play, messages, firing, muted, eventually
+):
+    machine = host.ansible.get_variables()["inventory_hostname"]
+
+    def silence(*arguments):
+        words = [word for argument in arguments for word in ("-e", argument)]
+        return play(INVENTORY, "silence.yml", "-e", f"silence_host={machine}", *words)
+
+    assert "changed=1" in silence("silence_hours=1", "silence_comment='new disk'").stdout
+    assert "changed=0" in silence("silence_hours=0.5").stdout  # it is never shortened
+    host.check_output("systemctl stop nginx")
+    try:
+        eventually(lambda: "NginxDown" in firing() and "NginxDown" in muted(), 90)
+        before = count(messages(), "watchdog")
+        eventually(lambda: count(messages(), "watchdog") >= before + 2, 60)
+        assert told(messages()) == {}
+
+        assert "changed=1" in silence("silence_state=absent").stdout
+        assert "changed=0" in silence("silence_state=absent").stdout
+        eventually(lambda: told(messages()).keys() >= PAGERS, 60)
+    finally:
+        silence("silence_state=absent")
+        host.check_output("systemctl start nginx")
+    eventually(lambda: told(messages(), resolved=True).keys() >= PAGERS, 120)
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("silence_host=nobody", "`silence_host` is nobody"),
+        ("silence_hours=soon", "`silence_hours` is soon"),
+        ("silence_state=off", "`silence_state` is off"),
+    ],
+)
+def test_silence_refuses_what_it_does_not_understand(host, play, argument, named):
+    machine = host.ansible.get_variables()["inventory_hostname"]
+    done = play(INVENTORY, "silence.yml", "-e", f"silence_host={machine}", "-e", argument)
+    assert done.returncode != 0
+    assert named in done.stdout

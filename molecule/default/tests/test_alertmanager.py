@@ -1,0 +1,154 @@
+"""Alertmanager knows whom to tell of what, in words that fit, and keeps its secrets."""
+
+import json
+from shlex import quote
+
+import pytest
+
+testinfra_hosts = ["ansible://monitoring"]
+
+ADMIN = ["email", "slack"]
+PAGERS = ["email", "slack", "pagerduty", "sns", "sms"]
+ROUTES = {
+    "severity=page service=web": PAGERS,
+    "severity=page service=database": [*PAGERS, "email-database"],
+    "severity=page service=cache": [*PAGERS, "webhook-cache-team"],
+    "severity=ticket service=web": [*ADMIN, "webhook-tickets"],
+    "severity=ticket service=database": [*ADMIN, "email-database", "webhook-tickets"],
+    "severity=ticket service=cache": [*ADMIN, "webhook-tickets", "webhook-cache-team"],
+    "severity=none service=web": ["none"],
+    "severity=critical": [*ADMIN, "webhook-tickets"],  # somebody else's rule
+    "service=web": [*ADMIN, "webhook-tickets"],
+    "alertname=Watchdog severity=none service=monitoring": ["dead-mans-switch"],
+}
+
+# As long as the rules' summaries get, and longer; without a summary; several at once.
+LONG = "platform-default: " + "a very long story about what is wrong " * 8
+MESSAGES = {
+    "short": [{"summary": "shop1: PostgreSQL does not answer"}],
+    "long": [{"summary": LONG}],
+    "bare": [{}],
+    "several": [{"summary": LONG}, {"summary": LONG}],
+}
+
+
+@pytest.fixture
+def render(host):
+    """Return a function that gives a template's text for alerts with these annotations."""
+
+    def text(template, annotations, runbook="https://192.0.2.10/prometheus/user/runbooks/A.html"):
+        labels = {"alertname": "A", "host": "shop1", "severity": "page", "service": "database"}
+        common = {"runbook_url": runbook, "dashboard": "database"}
+        alerts = [
+            {
+                "status": "firing",
+                "labels": labels,
+                "annotations": {**common, **own},
+                "startsAt": "2026-01-02T03:04:05Z",
+                "generatorURL": "https://192.0.2.10/prometheus/graph?g0.expr=up",
+            }
+            for own in annotations
+        ]
+        data = {
+            "status": "firing",
+            "alerts": alerts,
+            "groupLabels": {"alertname": "A", "host": "shop1"},
+            "commonLabels": labels,
+            "commonAnnotations": common,
+            "externalURL": "https://192.0.2.10/prometheus",
+        }
+        call = '{{ template "' + template + '" . }}'
+        return host.check_output(
+            f"echo {quote(json.dumps(data))} > /run/alerts.json && amtool template render"
+            " --template.glob='/etc/prometheus/alertmanager_templates/*.tmpl'"
+            f" --template.type={'html' if template == 'jewelry.html' else 'text'}"
+            f" --template.data=/run/alerts.json --template.text={quote(call)}"
+        )
+
+    return text
+
+
+def test_configuration_is_accepted(host):
+    checked = host.run("amtool check-config /etc/prometheus/alertmanager.yml")
+    assert checked.rc == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("labels", ROUTES)
+def test_alerts_go_to_the_right_people(host, labels):
+    receivers = ",".join(ROUTES[labels])
+    routed = host.run(
+        "amtool config routes test --config.file=/etc/prometheus/alertmanager.yml"
+        f" --verify.receivers={receivers} host=shop1 {labels}"
+    )
+    assert routed.rc == 0, routed.stdout + routed.stderr
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_short_message_is_one_and_has_the_link_if_it_fits(render, kind):
+    text = render("jewelry.sms", MESSAGES[kind])
+    assert len(text) <= 160
+    assert text.startswith("PAGE 03:04 ")
+    assert text.endswith(" https://192.0.2.10/prometheus/user/runbooks/A.html")
+
+
+def test_short_message_goes_without_a_link_that_does_not_fit(render):
+    text = render("jewelry.sms", MESSAGES["long"], runbook=f"https://{'x' * 120}/A.html")
+    assert len(text) <= 160
+    assert "https" not in text
+
+
+@pytest.mark.parametrize("template", ["jewelry.text", "jewelry.html", "jewelry.slack.text"])
+def test_messages_say_what_where_since_when_and_where_to_look(render, template):
+    text = render(template, [{"summary": "shop1: it is <down>", "description": "Look & mend."}])
+    for part in (
+        "shop1",
+        "2026-01-02 03:04 UTC",
+        "https://192.0.2.10/prometheus/user/runbooks/A.html",
+        "https://192.0.2.10/prometheus/user/database.html#host=shop1",
+        "https://192.0.2.10/prometheus/graph?g0.expr=up",
+    ):
+        assert part in text
+    if template == "jewelry.html":
+        assert "it is &lt;down&gt;" in text
+        assert "Look &amp; mend." in text
+        assert "ZgotmplZ" not in text  # what Go puts in place of what it finds unsafe
+
+
+def test_secrets_are_files_that_alertmanager_alone_reads(host):
+    folder = host.file("/etc/prometheus/alertmanager_secrets")
+    assert (folder.group, folder.mode) == ("prometheus-alertmanager", 0o750)
+    names = set(folder.listdir())
+    assert names == {
+        "aws_credentials",
+        "dead_mans_switch_url",
+        "email_password",
+        "pagerduty_routing_key",
+        "slack_url",
+        "sms_token",
+        "sms_url",
+        "webhook-cache-team.url",
+        "webhook-tickets.url",
+    }
+    owners = host.check_output(f"stat -c '%U %G %a' {folder.path}/*").splitlines()
+    assert set(owners) == {"root prometheus-alertmanager 640"}
+
+
+def test_a_refused_configuration_does_not_replace_the_one_that_works(host):
+    path = "/etc/prometheus/alertmanager.yml"
+    host.check_output(f"cp -p {path} /run/alertmanager.yml && echo 'route: {{}}' > {path}")
+    try:
+        reloaded = host.run("systemctl reload prometheus-alertmanager")
+        assert reloaded.rc != 0
+        assert "failed to reload config" in host.check_output(
+            "journalctl -u prometheus-alertmanager -n 20 -o cat"
+        )
+        assert host.service("prometheus-alertmanager").is_running
+    finally:
+        host.check_output(f"mv /run/alertmanager.yml {path}")
+        host.check_output("systemctl reload prometheus-alertmanager")
+
+
+def test_status_says_who_is_told(host):
+    said = host.check_output("jewelry-status")
+    assert "alerts      sent by email, email-database, pagerduty, slack, sms, sns, webhook" in said
+    assert "watchdog    set" in said
