@@ -64,7 +64,7 @@ class Webhook(BaseHTTPRequestHandler):
             body = {name: values[0] for name, values in parse_qs(body).items()}
             answer = b"<PublishResponse><PublishResult/></PublishResponse>"
         else:
-            body, answer = json.loads(body), b"{}"
+            body, answer = json.loads(body), b"ok" if channel == "slack" else b"{}"
         keep(channel, body, path=self.path, authorization=self.headers.get("Authorization", ""))
         self.send_response(202 if channel == "pagerduty" else 200)
         self.send_header("Content-Length", str(len(answer)))
@@ -82,5 +82,6 @@ Controller(
     authenticator=log_in,
     auth_required=True,
     auth_require_tls=False,
+    auth_exclude_mechanism=["LOGIN"],  # aiosmtpd's differs from other servers'
 ).start()
 ThreadingHTTPServer(("127.0.0.1", 8026), Webhook).serve_forever()

@@ -22,6 +22,7 @@ SECONDS = CAUSES | SYMPTOMS
 QUICK = {
     "alerts_for": {name: f"{seconds}s" for name, seconds in SECONDS.items()},
     "alerts_keep_firing_for": dict.fromkeys(SECONDS, "0s"),
+    "alerts_recovery": "45s",
     "alerts_beat_silent_seconds": 20,
 }
 
