@@ -1,5 +1,6 @@
 """What cannot be installed is refused in words that name it, and nothing is changed."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -32,8 +33,7 @@ def refused(host, play, inventory):
         (folder / "groups.yml").write_text(yaml.safe_dump({"all": {"children": spoiled}}))
         host.check_output("touch /run/before")
         before = host.check_output(state)
-        extra = [word for item in variables.items() for word in ("-e", "{}={}".format(*item))]
-        done = play(folder, "site.yml", *extra)
+        done = play(folder, "site.yml", "-e", json.dumps(variables, default=str))
         assert done.returncode != 0, done.stdout
         assert re.search(r"changed=0 ", done.stdout) and "changed=1" not in done.stdout
         assert host.check_output(state) == before
@@ -125,3 +125,23 @@ def test_full_disk(host, refused):
     finally:
         host.check_output("umount /srv")
     assert f"{MACHINE} has 8 MiB free on /srv" in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"alertmanager_email_to": ["a@example.org"]}, "needs alertmanager_email_smarthost"),
+        ({"alertmanager_email_to": "a@example.org"}, "alertmanager_email_to must be a list"),
+        ({"alertmanager_email_password": "s3cret-one"}, "needs alertmanager_email_user"),
+        ({"alertmanager_sns_phone_numbers": ["+4915"]}, "needs alertmanager_sns_region"),
+        ({"alertmanager_slack_url": "example.org/s3cret-one"}, "alertmanager_slack_url must begin"),
+        ({"alertmanager_sms_url": "https://example.org", "alertmanager_sms_token": "change-me"},
+         "a placeholder is left in alertmanager_sms_token"),
+        ({"alertmanager_webhooks": [{"name": "Two words", "url": "https://example.org"}]},
+         "alertmanager_webhooks needs a name for each"),
+    ],
+)  # fmt: skip
+def test_messages(refused, variables, words):
+    said = refused(**variables)
+    assert words in said
+    assert "s3cret-one" not in said

@@ -133,21 +133,6 @@ def test_secrets_are_files_that_alertmanager_alone_reads(host):
     assert set(owners) == {"root prometheus-alertmanager 640"}
 
 
-def test_a_refused_configuration_does_not_replace_the_one_that_works(host):
-    path = "/etc/prometheus/alertmanager.yml"
-    host.check_output(f"cp -p {path} /run/alertmanager.yml && echo 'route: {{}}' > {path}")
-    try:
-        reloaded = host.run("systemctl reload prometheus-alertmanager")
-        assert reloaded.rc != 0
-        assert "failed to reload config" in host.check_output(
-            "journalctl -u prometheus-alertmanager -n 20 -o cat"
-        )
-        assert host.service("prometheus-alertmanager").is_running
-    finally:
-        host.check_output(f"mv /run/alertmanager.yml {path}")
-        host.check_output("systemctl reload prometheus-alertmanager")
-
-
 def test_status_says_who_is_told(host):
     said = host.check_output("jewelry-status")
     assert "alerts      sent by email, email-database, pagerduty, slack, sms, sns, webhook" in said
