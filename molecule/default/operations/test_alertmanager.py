@@ -136,4 +136,4 @@ def test_secrets_are_files_that_alertmanager_alone_reads(host):
 def test_status_says_who_is_told(host):
     said = host.check_output("jewelry-status")
     assert "alerts      sent by email, email-database, pagerduty, slack, sms, sns, webhook" in said
-    assert "watchdog    set" in said
+    assert "watchdog    calls the dead man's switch" in said
