@@ -43,9 +43,10 @@ test-app: test-packages .venv/.installed ## the application's tests on a Postgre
 test-platform: browser-packages .venv/.installed ## Molecule: every scenario, on lab machines of its own
 	MOLECULE_COMMAND_BORDERS=0 molecule test --all
 
-bench: test-packages .venv/.installed ## what is measured: an installation, on lab machines of its own; the metrics
+bench: test-packages browser-packages .venv/.installed ## what is measured: an installation, on lab machines of its own; the metrics; the monitoring
 	python benchmarks/install.py
 	python benchmarks/metrics.py
+	python benchmarks/monitoring.py
 
 lock: .venv/.installed ## pin the newest versions that pyproject.toml and app/pyproject.toml allow
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header app/pyproject.toml -o app/requirements.lock

@@ -79,6 +79,16 @@ def packages(machine):
     return set(ssh(machine, "dpkg-query -Wf '${Package}\\n'").split())
 
 
+def inventory_of(machine, work):
+    """Make the inventory of one lab machine in a folder; return its path."""
+    inventory = Path(work) / "inventory"
+    inventory.mkdir()
+    for name in ("groups.yml", "group_vars"):
+        (inventory / name).symlink_to(REPOSITORY / "inventories/lab" / name)
+    (inventory / "hosts.yml").write_text(f"machine: {{hosts: {{{machine}: }}}}\n")
+    return inventory
+
+
 def site(inventory):
     """Run site.yml and return its output; leave with it if it fails."""
     builds = f"release_build_folder={inventory.parent}/releases"
@@ -122,11 +132,7 @@ def main():
     subprocess.run([*LAB, "up", SITE, FLOOR], check=True)
     try:
         with tempfile.TemporaryDirectory() as work:
-            inventory = Path(work) / "inventory"
-            inventory.mkdir()
-            for name in ("groups.yml", "group_vars"):
-                (inventory / name).symlink_to(REPOSITORY / "inventories/lab" / name)
-            (inventory / "hosts.yml").write_text(f"machine: {{hosts: {{{SITE}: }}}}\n")
+            inventory = inventory_of(SITE, work)
             bare = packages(SITE)
             first, _ = seconds(site, inventory)
             second, output = seconds(site, inventory)

@@ -442,6 +442,7 @@ async function start() {
   readState();
   showState();
   if (!NAME) return; // a runbook
+  const known = ask("label/host/values").catch(() => []); // asked for meanwhile
   try {
     const answer = await fetch(`${USER}dashboards.json?v=${document.body.dataset.version}`);
     if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
@@ -451,7 +452,7 @@ async function start() {
     return;
   }
   current = dashboards.find((one) => one.name === NAME);
-  hosts = await ask("label/host/values").catch(() => []);
+  hosts = await known;
   if (state.host && !hosts.includes(state.host)) state.host = "";
   showControls(!current || JSON.stringify(current).includes("$host"));
   for (const section of current?.sections ?? []) {
