@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jinja2 import Template
 
 FILES = Path(__file__).parents[1] / "roles/dashboards/files"
 SPEC = importlib.util.spec_from_file_location("build_dashboards", FILES / "build_dashboards.py")
@@ -107,11 +108,55 @@ def test_grafana_dashboard_is_sane(built, name):
             assert used <= set(variables), panel["title"]
 
 
-def test_provisioning_is_yaml(built):
-    source = yaml.safe_load(built["grafana/provisioning/datasources/jewelry.yml"])
-    assert source["datasources"][0]["type"] == "prometheus"
-    provider = yaml.safe_load(built["grafana/provisioning/dashboards/jewelry.yml"])
-    assert provider["providers"][0]["options"]["path"]
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=NAMES)
+def test_grafana_dashboard_asks_what_the_page_asks(built, dashboard):
+    shown = [
+        panel
+        for panel in json.loads(built[f"grafana/{dashboard['name']}.json"])["panels"]
+        if panel["type"] != "row"
+    ]
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in shown:
+        assert panel["datasource"] == source, panel["title"]
+        assert [target["datasource"] for target in panel["targets"]] == [source] * len(
+            panel["targets"]
+        )
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(letters) == len(set(letters)), panel["title"]
+    asked = [
+        (panel["title"], target["expr"].replace("$__rate_interval", "$window"))
+        for panel in shown
+        for target in panel["targets"]
+    ]
+    assert asked == [
+        (panel["title"], query["expr"])
+        for panel in build_dashboards.panels(dashboard)
+        for query in build_dashboards.queries(panel)
+    ]
+
+
+def test_grafana_has_a_dashboard_for_each(built):
+    found = {name: json.loads(text) for name, text in built.items() if name.startswith("grafana/")}
+    assert set(found) == {f"grafana/{name}.json" for name in NAMES}
+    for key in ("uid", "title"):
+        assert len({dashboard[key] for dashboard in found.values()}) == len(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["datasources", "dashboards"])
+def test_grafana_is_told_of_it(kind):
+    role = FILES.parents[1] / "grafana"
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    template = role / f"templates/etc/grafana/provisioning/{kind}/jewelry.yml.j2"
+    told = yaml.safe_load(Template(template.read_text()).render(defaults, ansible_managed="-"))
+    assert told.pop("apiVersion") == 1
+    (entry,) = told["datasources" if kind == "datasources" else "providers"]
+    if kind == "datasources":
+        assert (entry["type"], entry["uid"], entry["isDefault"]) == ("prometheus", "jewelry", True)
+        assert entry["url"] == defaults["grafana_prometheus_url"]
+    else:
+        assert entry["options"]["path"] == defaults["grafana_dashboards"]
+        ours = yaml.safe_load((FILES.parent / "defaults/main.yml").read_text())
+        assert entry["options"]["path"] == ours["dashboards_directory"] + "/grafana"
 
 
 def test_pages_need_nothing_from_elsewhere_and_no_inline_code(built):

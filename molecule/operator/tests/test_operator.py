@@ -131,7 +131,7 @@ def test_probes_trust_the_certificate(prometheus, eventually):
 def test_sudo_leaves_no_secret_in_the_journal(as_root):
     secrets = [path.read_text().strip() for path in (FOLDER / "secrets").iterdir()]
     journal = as_root.check_output("journalctl --no-pager --output cat")
-    assert len(secrets) == 6
+    assert len(secrets) == 8
     assert "COMMAND=" in journal
     for secret in secrets:
         assert secret not in journal

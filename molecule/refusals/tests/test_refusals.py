@@ -118,6 +118,46 @@ def test_certificate_without_its_key(refused, tmp_path_factory):
     assert "PRIVATE KEY" not in said
 
 
+REPOSITORY_OF_GRAFANA = {"uris": "https://packages.example.org", "suites": "stable"}
+
+
+@pytest.mark.parametrize(
+    ("grafana", "words"),
+    [
+        (
+            {"grafana_package_file": "/missing.deb"},
+            "`grafana_package_file` is /missing.deb, which is no .deb",
+        ),
+        (
+            {"grafana_package_file": "/etc/passwd"},
+            "`grafana_package_file` is /etc/passwd, which is no .deb",
+        ),
+        (
+            {"grafana_package_file": "/a.deb", "grafana_repository": REPOSITORY_OF_GRAFANA},
+            "`grafana_package_file` and `grafana_repository` are both set",
+        ),
+        (
+            {"grafana_repository": REPOSITORY_OF_GRAFANA},
+            "and nothing else; it has uris, suites:",
+        ),
+        (
+            {"grafana_repository": {**REPOSITORY_OF_GRAFANA, "signed_by": "/missing.asc"}},
+            "`signed_by` of `grafana_repository` is /missing.asc, which is no key",
+        ),
+    ],
+)
+def test_grafana_without_a_package(refused, grafana, words):
+    secret = "8dH2kfLq0wZx" * 4
+    said = refused(**grafana, jewelry_grafana_password=secret, jewelry_grafana_secret_key=secret)
+    assert words in said
+
+
+def test_grafana_without_its_secrets(refused):
+    said = refused(grafana_package_file="/missing.deb")
+    assert "`jewelry_grafana_password` is missing, a placeholder, shorter than 12" in said
+    assert "`jewelry_grafana_secret_key` is missing, a placeholder, shorter than 32" in said
+
+
 def test_full_disk(host, refused):
     host.check_output("mount -t tmpfs -o size=8M tmpfs /srv")
     try:

@@ -351,35 +351,6 @@ def grafana_dashboard(dashboard):
     }
 
 
-PROVISIONING = {
-    "datasources": {
-        "apiVersion": 1,
-        "datasources": [
-            {
-                "name": "Jewelry",
-                "uid": "jewelry",
-                "type": "prometheus",
-                "access": "proxy",
-                "url": "http://127.0.0.1:9090/prometheus",
-                "jsonData": {"httpMethod": "POST", "timeInterval": "15s"},
-            }
-        ],
-    },
-    "dashboards": {
-        "apiVersion": 1,
-        "providers": [
-            {
-                "name": "Jewelry",
-                "folder": "Jewelry",
-                "type": "file",
-                "allowUiUpdates": False,
-                "options": {"path": "/usr/share/jewelry-dashboards/grafana"},
-            }
-        ],
-    },
-}
-
-
 def build(runbooks=None):
     """Return path and content of every file."""
     dashboards = load()
@@ -397,9 +368,6 @@ def build(runbooks=None):
     for one in dashboards:
         text = json.dumps(grafana_dashboard(one), ensure_ascii=False, indent=1)
         files[f"grafana/{one['name']}.json"] = text + "\n"
-    for kind, content in PROVISIONING.items():
-        text = yaml.safe_dump(content, sort_keys=False)
-        files[f"grafana/provisioning/{kind}/jewelry.yml"] = f"---\n{text}"
     return files
 
 
