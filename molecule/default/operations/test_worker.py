@@ -1,4 +1,4 @@
-"""A worker that is told to stop ends its task first: a release breaks no work off."""
+"""No work is broken off by a release, none is lost with the broker's process."""
 
 import time
 
@@ -64,3 +64,27 @@ def test_restart_lets_the_running_task_end(host, rows, shown, eventually, sale, 
     everything = host.check_output(f"journalctl --no-pager --output cat -u {UNIT}")
     assert everything.count(f"[{task}] received") == 1
     assert shown("NRestarts") == "0"
+
+
+def test_broker_keeps_what_was_written_in_transactions(host, eventually):
+    """As the worker writes down who took a task, and that it is done."""
+
+    def broker(call):
+        return host.check_output(
+            "jewelry-manage shell --no-imports -c 'import redis; from django.conf import settings;"
+            f" print(redis.from_url(settings.CELERY_BROKER_URL).{call})'"
+        ).splitlines()[-1]
+
+    pid = host.check_output("systemctl show --value -p MainPID redis-server@broker")
+    assert (
+        broker('pipeline().set("probe", "made").append("probe", ", kept").execute()')
+        == "[True, 10]"
+    )
+    time.sleep(1.5)  # its file is written every second
+    host.check_output(f"kill -9 {pid}")
+    try:
+        eventually(lambda: host.run("systemctl is-active redis-server@broker").rc == 0)
+        assert broker('get("probe")') == "b'made, kept'"
+    finally:
+        assert broker('delete("probe")') == "1"
+    eventually(lambda: host.run("jewelry-status").rc == 0, 120)
