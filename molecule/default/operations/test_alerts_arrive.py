@@ -29,6 +29,7 @@ QUICK = {
 
 # Whom a page reaches, besides those of one service.
 PAGERS = {"admin@example.org", "slack", "pagerduty", "sns", "sms"}
+PROMETHEUS = "http://127.0.0.1:9090/prometheus"
 PATH = "/var/lib/private/receiver/messages"
 
 # The lab's machines see the CPUs of the whole host.
@@ -215,6 +216,7 @@ def test_restarts_neither_end_nor_repeat_what_fires(host, messages, firing, even
         eventually(lambda: told(messages()).keys() >= PAGERS, 120)
         before = len(messages())
         host.check_output("systemctl restart prometheus")
+        eventually(lambda: host.run(f"curl -sf {PROMETHEUS}/-/ready").rc == 0)
         eventually(lambda: "TargetDown" in firing(), 90)
         host.check_output("systemctl restart prometheus-alertmanager")
         # Five calls of the Watchdog's: by then Prometheus has sent again what fires.

@@ -7,6 +7,10 @@ SELECT 'GRANT pg_monitor TO "prometheus-postgres-exporter"'
   WHERE NOT pg_has_role('prometheus-postgres-exporter', 'pg_monitor', 'MEMBER')
 \gexec
 
+SELECT 'GRANT pg_use_reserved_connections TO "prometheus-postgres-exporter"'
+  WHERE NOT pg_has_role('prometheus-postgres-exporter', 'pg_use_reserved_connections', 'MEMBER')
+\gexec
+
 SELECT format('GRANT CONNECT ON DATABASE %I TO "prometheus-postgres-exporter"', :'database')
   WHERE NOT has_database_privilege('prometheus-postgres-exporter', :'database', 'CONNECT')
 \gexec
