@@ -118,6 +118,12 @@ def test_status_is_healthy_and_the_operators_playbook_shows_it(as_root, play):
     assert "healthy" in done.stdout
 
 
+def test_status_says_what_is_missing_to_tell_anybody_of_alerts(as_root):
+    said = as_root.check_output("jewelry-status --wait 60")
+    assert "told to nobody: set alertmanager_email_to" in said
+    assert "calls nobody: set alertmanager_dead_mans_switch_url" in said
+
+
 def test_probes_trust_the_certificate(prometheus, eventually):
     wanted = {f"https://{NAME}/healthz": "1", f"https://{NAME}/readyz": "1"}
 
