@@ -29,6 +29,7 @@ MAY_BE_EMPTY = {
     ("celery", "Schedule", "{{entry}}"): "nothing was due yet",
     ("database", "Connections by state", "{{state}}"): "nobody is connected",
     ("database", "Locks", "{{mode}}"): "no lock is held",
+    ("monitoring", "Messages", "{{integration}}, failed"): "none failed",
 }
 
 
