@@ -204,9 +204,11 @@ def test_every_channel_gets_its_own_secret(host, secret):
 
 def test_a_short_message_is_one(host):
     kept = [json.loads(line) for line in host.check_output(f"cat {PATH}").splitlines()]
-    texts = [message["body"]["Message"] for message in kept if message["channel"] == "sns"]
-    assert texts
-    assert all(len(text) <= 160 for text in texts), texts
+    bodies = [message["body"] for message in kept if message["channel"] == "sns"]
+    assert bodies
+    for body in bodies:
+        assert len(body["Message"]) <= 160
+        assert "Subject" not in body  # Amazon would refuse a long one
 
 
 @pytest.mark.usefixtures("healthy")
@@ -285,3 +287,10 @@ def test_a_refused_configuration_does_not_replace_the_one_that_works(host):
     finally:
         host.check_output(f"mv /run/alertmanager.yml {path}")
         host.check_output("systemctl reload prometheus-alertmanager")
+
+
+def test_window_mutes_what_it_names(host, messages, eventually):
+    for name in ("Muted", "Heard"):
+        host.check_output(f"amtool alert add {name} severity=page service=web host=shop1")
+    eventually(lambda: {m["channel"] for m in messages() if "Heard" in json.dumps(m)} >= PAGERS, 30)
+    assert "Muted" not in json.dumps(messages())

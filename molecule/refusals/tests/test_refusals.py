@@ -171,14 +171,18 @@ def test_full_disk(host, refused):
     ("variables", "words"),
     [
         ({"alertmanager_email_to": ["a@example.org"]}, "needs alertmanager_email_smarthost"),
-        ({"alertmanager_email_to": "a@example.org"}, "alertmanager_email_to must be a list"),
-        ({"alertmanager_email_password": "s3cret-one"}, "needs alertmanager_email_user"),
+        ({"alertmanager_email_to": "a@example.org"}, "a@example.org must be a list"),
+        ({"alertmanager_services": {"sms": "web"}}, "web must be a list"),
+        ({"alertmanager_email_password": "s3cret-one"}, "alertmanager_email_user and"),
         ({"alertmanager_sns_phone_numbers": ["+4915"]}, "needs alertmanager_sns_region"),
         ({"alertmanager_slack_url": "example.org/s3cret-one"}, "alertmanager_slack_url must begin"),
         ({"alertmanager_sms_url": "https://example.org", "alertmanager_sms_token": "change-me"},
          "a placeholder is left in alertmanager_sms_token"),
         ({"alertmanager_webhooks": [{"name": "Two words", "url": "https://example.org"}]},
          "alertmanager_webhooks needs a name for each"),
+        ({"alertmanager_webhooks": [{"url": "https://example.org"}]},
+         "missing required arguments: name found in alertmanager_webhooks"),
+        ({"alertmanager_severities": {"sms": ["paeg"]}}, "value of sms must be one or more of"),
     ],
 )  # fmt: skip
 def test_messages(refused, variables, words):
