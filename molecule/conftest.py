@@ -80,6 +80,27 @@ def site(host):
 
 
 @pytest.fixture
+def world_readable(host):
+    """Return a function that gives the files that everybody can read and that hold a secret.
+
+    Its argument is a command that writes the secrets, one a line. One such file, /etc/planted, is
+    put there to see that it would be found: it alone should be.
+    """
+
+    def found(write):
+        host.check_output(f"umask 077; ({write}) > /run/secrets")
+        host.check_output("install -m 644 /run/secrets /etc/planted")
+        files = host.run(
+            "find /etc /srv /var /run /usr/local -xdev -type f -perm -o=r -size -1024k"
+            " -exec grep -lFf /run/secrets {} +"
+        ).stdout
+        host.check_output("rm /run/secrets /etc/planted")
+        return files.split()
+
+    return found
+
+
+@pytest.fixture
 def page(host):
     """Return a function that gives a page of the application's exporter, as Prometheus sees it."""
     return lambda job: host.check_output(f"curl -sSf http://127.0.0.1:{PORTS[job]}/metrics")

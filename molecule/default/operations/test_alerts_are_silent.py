@@ -1,5 +1,5 @@
-"""On a machine that is well and has little to do, nothing is told. First of the operations: what
-they break is remembered by some alerts for an hour.
+"""On a machine that is well and has little to do, nothing is told. Before the operations that break
+something: some alerts remember that for an hour.
 """
 
 testinfra_hosts = ["ansible://monitoring"]
