@@ -92,8 +92,9 @@ def inventory_of(machine, work):
 def site(inventory):
     """Run site.yml and return its output; leave with it if it fails."""
     builds = f"release_build_folder={inventory.parent}/releases"
+    playbook = Path(sys.executable).with_name("ansible-playbook")
     done = subprocess.run(
-        ["ansible-playbook", "-i", inventory, "-e", builds, "playbooks/site.yml"],
+        [playbook, "-i", inventory, "-e", builds, "playbooks/site.yml"],
         cwd=REPOSITORY,
         text=True,
         capture_output=True,

@@ -12,6 +12,7 @@ from django_prometheus.middleware import Metrics
 METHODS = [name.upper() for name in View.http_method_names]
 STATUSES = (200, 201, 204, 302, 400, 401, 403, 404, 405, 409, 429, 500, 503)
 PROBED_VIEWS = ("home", "healthz", "readyz")
+PROBED_STATUSES = (200, 500, 503)
 DATABASE_ERRORS = ("OperationalError", "UniqueViolation", "DeadlockDetected")
 
 
@@ -50,5 +51,9 @@ def prime_requests() -> None:
             )
     for view in PROBED_VIEWS:
         metrics.requests_latency_by_view_method.labels(view=view, method="GET")
+        for status in PROBED_STATUSES:
+            metrics.responses_by_status_view_method.labels(
+                status=str(status), view=view, method="GET"
+            )
     for status in STATUSES:
         metrics.responses_by_status.labels(status=str(status))

@@ -111,6 +111,11 @@ SAMPLES = {
             f'django_http_responses_total_by_status_total{{status="{status}"}}'
             for status in (200, 404, 500, 503)
         ),
+        *(
+            "django_http_responses_total_by_status_view_method_total"
+            f'{{method="GET",status="503",view="{view}"}}'
+            for view in ("healthz", "readyz")
+        ),
         'django_db_errors_total{alias="default",type="OperationalError",vendor="postgresql"}',
         *(
             f'django_cache_get_{name}_total{{backend="redis"}}'
