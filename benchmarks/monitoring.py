@@ -9,7 +9,6 @@ navigation until the alerts, all tiles and all graphs are drawn. Times are wall 
 
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -17,10 +16,9 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 from install import LAB, MEMORY_SCRIPT, REPOSITORY, inventory_of, site, ssh
+from selenium import webdriver
 
 sys.path.insert(0, str(REPOSITORY / "roles/dashboards/files"))
 import build_dashboards
@@ -61,62 +59,38 @@ new MutationObserver(() => {
   }
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-ready"] });
 """
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-component-update"]
 
 
-# -- The browser ---------------------------------------------------------------------------------
+# -- Pages ---------------------------------------------------------------------------------------
 
 
 @contextmanager
 def browser():
-    """Run a headless Chromium; give a function that sends a command of WebDriver to it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def call(method, path, **body):
-        content = json.dumps(body).encode() if method == "POST" else None
-        request = Request(f"http://127.0.0.1:{port}{path}", content, method=method)
-        with urlopen(request, timeout=90) as answer:
-            return json.load(answer)["value"]
-
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL) as driver,
-    ):
-        try:
-            flags = [*FLAGS, f"--user-data-dir={profile}"]
-            chrome = {"binary": "/usr/bin/chromium", "args": flags}
-            wanted = {"acceptInsecureCerts": True, "goog:chromeOptions": chrome}
-            deadline = time.monotonic() + 10
-            while True:
-                try:
-                    call("GET", "/status")
-                    break
-                except URLError:  # not there yet
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
-            session = call("POST", "/session", capabilities={"alwaysMatch": wanted})["sessionId"]
-            try:
-                yield lambda path, **body: call("POST", f"/session/{session}{path}", **body)
-            finally:
-                call("DELETE", f"/session/{session}")  # ends Chromium, which outlives its driver
-        finally:
-            driver.terminate()
+    """Run a headless Chromium that notes when a page is drawn."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    options.accept_insecure_certs = True  # the lab's is self-signed
+    for flag in FLAGS:
+        options.add_argument(flag)
+    with webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver")) as chromium:
+        size = {"width": 1600, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+        yield chromium
 
 
-def load(command, address):
+def load(chromium, address):
     """Open a page; return the milliseconds from the navigation until it is drawn."""
-    command("/url", url="about:blank")
-    command("/url", url=address)
+    chromium.get("about:blank")
+    chromium.get(address)
     deadline = time.monotonic() + 60
-    while not (drawn := command("/execute/sync", script="return window.drawn", args=[])):
+    while not (drawn := chromium.execute_script("return window.drawn")):
         if time.monotonic() > deadline:
             sys.exit(f"{address.partition('@')[2]} is not drawn within a minute")
         time.sleep(0.05)
     script = "return document.querySelector('.message.error')?.textContent"
-    if error := command("/execute/sync", script=script, args=[]):
+    if error := chromium.execute_script(script):
         sys.exit(f"{address.partition('@')[2]}: {error}")
     return drawn
 
@@ -132,14 +106,7 @@ def measure_pages():
     }
     print(f"| page, ms | tiles | graphs | {' | '.join(RANGES.values())} | at most |")
     print("|---|---|---|" + "---|" * (len(RANGES) + 1))
-    with browser() as command:
-        size = {"width": 1600, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        for name, parameters in {
-            "Emulation.setDeviceMetricsOverride": size,
-            "Page.enable": {},
-            "Page.addScriptToEvaluateOnNewDocument": {"source": WATCH},
-        }.items():
-            command("/goog/cdp/execute", cmd=name, params=parameters)
+    with browser() as chromium:
         for one in sorted(dashboards, key=lambda one: -graphs[one["name"]]):
             cells = []
             for chosen in RANGES:
@@ -147,7 +114,7 @@ def measure_pages():
                 took = []
                 for _ in range(1 + LOADS):
                     time.sleep(1)  # nginx limits how fast one may ask
-                    took.append(load(command, page))
+                    took.append(load(chromium, page))
                 cells.append(f"{statistics.median(took[1:]):.0f} ({max(took[1:]):.0f})")
             print(
                 f"| {one['title']} | {len(one['tiles'])} | {graphs[one['name']]} "
