@@ -112,7 +112,7 @@ function format(value, panel) {
   const digits = panel.unit === "count" && Number.isInteger(value) && by === 1 ? 0
     : size === 0 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 1 - Math.floor(Math.log10(size));
   const full = panel.unit === "percent" && number > 99 && number < 100 ? 2 : digits; // 99.95 % is not 100 %
-  return number.toLocaleString("en", { maximumFractionDigits: full }) + suffix;
+  return number.toLocaleString("en", { maximumFractionDigits: full, signDisplay: "negative" }) + suffix;
 }
 function levelOf(value, panel) {
   if (value === null || Number.isNaN(value)) return "none";
