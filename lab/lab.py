@@ -336,10 +336,12 @@ class Machine:
             ),
             "upper/root/.ssh/authorized_keys": KEY.with_suffix(".pub").read_text(),
             "known_hosts": f"{address} {public}",
+            # With ControlMaster, as Ansible and the tests ask for it, one connection serves all.
             "ssh_config": (
                 f"Host {self.name}\n  HostName {address}\n  User root\n  IdentityFile {KEY}\n"
                 f"  IdentitiesOnly yes\n  UserKnownHostsFile {self.folder}/known_hosts\n"
                 "  StrictHostKeyChecking yes\n"
+                f"  ControlPath {self.folder}/ssh-%r\n  ServerAliveInterval 5\n"
             ),
             "ready": "",
         }

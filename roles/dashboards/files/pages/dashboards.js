@@ -72,9 +72,9 @@ async function ask(path, parameters = {}) {
 }
 const span = () => RANGES[state.range];
 const step = () => Math.ceil(Math.max(15, span() / POINTS) / 15) * 15;
-function expression(text) {
+function expression(text) { // a window reaches back to the point before, so that each sample counts once
   const host = state.host ? state.host.replace(/[.*+?^${}()|[\]\\]/g, "\\\\$&") : ".+";
-  return text.replaceAll("$host", host).replaceAll("$window", Math.max(300, 4 * step()) + "s");
+  return text.replaceAll("$host", host).replaceAll("$window", Math.max(300, step() + 15) + "s");
 }
 function once(expr) { // each expression once per refresh, however many tiles have it
   if (!answers.has(expr)) answers.set(expr, ask("query", { query: expression(expr) }));
