@@ -14,14 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 from install import LAB, MEMORY_SCRIPT, REPOSITORY, inventory_of, site, ssh
-from selenium import webdriver
 
-sys.path.insert(0, str(REPOSITORY / "roles/dashboards/files"))
+sys.path.extend([str(REPOSITORY / "lab"), str(REPOSITORY / "roles/dashboards/files")])
 import build_dashboards
+from browser import chromium, set_size
 
 MACHINE = "bench-monitoring"
 PROMETHEUS = "http://127.0.0.1:9090/prometheus"
@@ -59,38 +58,22 @@ new MutationObserver(() => {
   }
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-ready"] });
 """
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-component-update"]
 
 
 # -- Pages ---------------------------------------------------------------------------------------
 
 
-@contextmanager
-def browser():
-    """Run a headless Chromium that notes when a page is drawn."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    options.accept_insecure_certs = True  # the lab's is self-signed
-    for flag in FLAGS:
-        options.add_argument(flag)
-    with webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver")) as chromium:
-        size = {"width": 1600, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
-        yield chromium
-
-
-def load(chromium, address):
+def load(browser, address):
     """Open a page; return the milliseconds from the navigation until it is drawn."""
-    chromium.get("about:blank")
-    chromium.get(address)
+    browser.get("about:blank")
+    browser.get(address)
     deadline = time.monotonic() + 60
-    while not (drawn := chromium.execute_script("return window.drawn")):
+    while not (drawn := browser.execute_script("return window.drawn")):
         if time.monotonic() > deadline:
             sys.exit(f"{address.partition('@')[2]} is not drawn within a minute")
         time.sleep(0.05)
     script = "return document.querySelector('.message.error')?.textContent"
-    if error := chromium.execute_script(script):
+    if error := browser.execute_script(script):
         sys.exit(f"{address.partition('@')[2]}: {error}")
     return drawn
 
@@ -106,7 +89,9 @@ def measure_pages():
     }
     print(f"| page, ms | tiles | graphs | {' | '.join(RANGES.values())} | at most |")
     print("|---|---|---|" + "---|" * (len(RANGES) + 1))
-    with browser() as chromium:
+    with chromium() as browser:
+        set_size(browser, 1600)
+        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
         for one in sorted(dashboards, key=lambda one: -graphs[one["name"]]):
             cells = []
             for chosen in RANGES:
@@ -114,7 +99,7 @@ def measure_pages():
                 took = []
                 for _ in range(1 + LOADS):
                     time.sleep(1)  # nginx limits how fast one may ask
-                    took.append(load(chromium, page))
+                    took.append(load(browser, page))
                 cells.append(f"{statistics.median(took[1:]):.0f} ({max(took[1:]):.0f})")
             print(
                 f"| {one['title']} | {len(one['tiles'])} | {graphs[one['name']]} "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import build_dashboards
 import pytest
-from selenium import webdriver
+from browser import chromium, set_size
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -17,26 +17,13 @@ SCREENSHOTS = REPOSITORY / "build/screenshots"
 
 NAMES = ["index", *(dashboard["name"] for dashboard in build_dashboards.load())]
 LOOKS = {"wide": (1600, False), "phone": (390, True)}
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-component-update",
-    "--hide-scrollbars",
-]
 
 
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    options.accept_insecure_certs = True  # the lab's is self-signed
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in FLAGS:
-        options.add_argument(flag)
-    with webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver")) as chromium:
-        yield chromium
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture
@@ -44,13 +31,11 @@ def show(host, secret, browser):
     """Return a function that opens a page and keeps a screenshot; it gives what is wrong on it."""
     address = host.interface("host0").addresses[0]
     login = f"admin:{secret('prometheus_password')}"
-
     script = browser.execute_script
 
     def open_page(name, look, theme):
         width, mobile = LOOKS[look]
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        set_size(browser, width, mobile=mobile)
         browser.get("about:blank")
         page = "" if name == "index" else f"{name}.html"
         url = f"https://{login}@{address}/prometheus/user/{page}#range=1h&refresh=0&theme={theme}"
