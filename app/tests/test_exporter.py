@@ -1,14 +1,20 @@
 """The exporter's pages, and the numbers that it asks others for."""
 
+import gzip
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.openmetrics import exposition as openmetrics_exposition
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from apps.core.models import Tenant
@@ -95,15 +101,82 @@ def test_pages_tell_of_processes_that_count(ports, tmp_path):
         service.end()
 
 
-def test_a_page_is_the_same_in_both_of_prometheus_formats(ports):
+def get(port: int, path: str = "/metrics", method: str = "GET", **headers: str):
+    """The answer, with its body in `content`."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method, headers=names)
+    try:
+        answer = urllib.request.urlopen(request, timeout=10)
+    except urllib.error.HTTPError as refused:
+        answer = refused
+    with answer:
+        answer.content = answer.read()
+    return answer
+
+
+def write_histogram(path: Path, family: str) -> None:
+    """What a process has counted of tasks `a` and `b`, written as the library writes it."""
+    file = MmapedDict(str(path))
+    ends = {f"{family}_bucket": ("0.5", "1.0", "+Inf"), f"{family}_sum": (None,)}
+    for name, task, le in ((n, t, e) for n, es in ends.items() for e in es for t in "ab"):
+        labels = {"name": task} | ({"le": le} if le else {})
+        file.write_value(mmap_key(family, name, list(labels), list(labels.values()), ""), 2.0, 0.0)
+    file.close()
+
+
+def test_a_page_is_the_same_in_both_of_prometheus_formats(ports, tmp_path):
+    """Strict parsers want the samples of one label set together, whichever process wrote them."""
     page(ports["django"])
-    for accept in ("text/plain", "application/openmetrics-text; version=1.0.0"):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{ports['django']}/metrics", headers={"Accept": accept}
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            assert answer.headers["Content-Type"].startswith(accept.split(";")[0])
-            assert "\ngunicorn_workers_alive 0.0\n" in answer.read().decode()
+    for job, service, family in (("django", "web", "answers"), ("celery", "worker", "celery_runs")):
+        (tmp_path / service).mkdir()
+        for slot in range(2):
+            write_histogram(tmp_path / service / f"histogram_child-{slot}.db", family)
+        plain = get(ports[job], Accept="text/plain")
+        strict = get(ports[job], Accept="application/openmetrics-text; version=1.0.0")
+        assert plain.headers["Content-Type"].startswith("text/plain")
+        assert strict.headers["Content-Type"].startswith("application/openmetrics-text")
+        expected = list(text_string_to_metric_families(plain.content.decode()))
+        found = list(openmetrics.text_string_to_metric_families(strict.content.decode()))
+        names = {family.name for family in found}
+        assert family in names
+        assert names == {family.name for family in expected}
+        assert values(found, f"{family}_count") == {("a",): 12, ("b",): 12}
+        assert values(found, f"{family}_bucket") == values(expected, f"{family}_bucket")
+
+
+def test_what_two_services_count_is_added_in_order():
+    """Both know both tasks, in different orders."""
+    families = {}
+    for tasks in ("ab", "ba"):
+        counted = HistogramMetricFamily("runs", "Runs.", labels=["name"])
+        for task in tasks:
+            counted.add_metric([task], [("1.0", 1), ("+Inf", 2)], sum_value=3)
+        counted.samples.sort(key=lambda sample: sample.name)
+        exporter._merge(families, counted)
+    registry = CollectorRegistry()
+    registry.collect = families.values
+    text = openmetrics_exposition.generate_latest(registry).decode()
+    (found,) = openmetrics.text_string_to_metric_families(text)
+    assert values([found], "runs_count") == {("a",): 4, ("b",): 4}
+
+
+def test_the_pages_answer_as_prometheus_clients_do(ports):
+    page(ports["django"])
+    for port in ports.values():
+        packed = get(port, Accept_Encoding="gzip")
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert b"# TYPE jewelry_metrics_files gauge\n" in gzip.decompress(packed.content)
+
+        head = get(port, method="HEAD")
+        assert (head.status, head.content) == (200, b"")
+        assert int(head.headers["Content-Length"]) > 1000
+        assert get(port, method="POST").status == 405
+        for path in ("/", "/metrics/x", "/favicon.ico"):
+            assert get(port, path).status == 404
+
+        name = "jewelry_metrics_source_success"
+        chosen = get(port, f"/metrics?name[]={name}&name[]=nothing").content.decode()
+        assert [family.name for family in text_string_to_metric_families(chosen)] == [name]
 
 
 def test_migrations(db):

@@ -17,7 +17,6 @@ from django.conf import settings
 from django.db import connection
 from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.samples import Sample
 
 from apps.monitoring import business, files, schema, slots
 
@@ -186,7 +185,7 @@ def _merge(families: dict[str, Metric], more: Metric) -> None:
     for sample in (*family.samples, *more.samples):
         key = sample.name, tuple(sample.labels.items())
         values[key] = values.get(key, 0.0) + sample.value
-    family.samples = [Sample(name, dict(labels), value) for (name, labels), value in values.items()]
+    family.samples = files.in_order(values)
 
 
 def _of_database(ask: Callable[[], list[Metric]]) -> Callable[[], list[Metric]]:
@@ -240,7 +239,9 @@ def pages(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry]:
     django = DjangoPage(directory, ["web"], of_database)
     of_broker = [Source("queues", queue_lengths, 5)]
     celery = CeleryPage(directory, ["web", "worker", "beat"], of_broker, nodes=nodes)
-    registries = {"django": CollectorRegistry(), "celery": CollectorRegistry()}
-    registries["django"].register(django)
-    registries["celery"].register(celery)
+    registries = {}
+    for job, page in (("django", django), ("celery", celery)):
+        # What a page holds is known when it is made; `?name[]=` chooses from that.
+        registries[job] = CollectorRegistry(support_collectors_without_names=True)
+        registries[job].register(page)
     return registries

@@ -210,6 +210,13 @@ def _add(families: dict[str, Metric], kind: str, values: dict[Key, float]) -> No
                 samples[family][f"{family}_bucket", labels + end] = so_far
             samples[family][f"{family}_count", labels] = so_far
     for family, series in samples.items():
-        families[family].samples += [
-            Sample(name, dict(labels), value) for (name, labels), value in series.items()
-        ]
+        families[family].samples += in_order(series)
+
+
+def in_order(values: dict[tuple[str, Labels], float]) -> list[Sample]:
+    """Samples as OpenMetrics wants them: those of one label set (`le` apart) follow each other."""
+    groups: dict[Labels, list[Sample]] = defaultdict(list)
+    for (name, labels), value in values.items():
+        group = labels[:-1] if labels and labels[-1][0] == "le" else labels
+        groups[group].append(Sample(name, dict(labels), value))
+    return [sample for group in groups.values() for sample in group]

@@ -1,8 +1,10 @@
 """Each exporter tells of its own service, and Prometheus scrapes what the inventory says."""
 
+import re
 from collections import Counter
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 testinfra_hosts = ["ansible://monitoring"]
 
@@ -39,6 +41,18 @@ def test_port_answers_with_its_own_content(host, url):
     page = host.check_output(f"curl -sSf '{url}'")
     for family in FAMILIES[url]:
         assert family in page, family
+
+
+@pytest.mark.parametrize("url", [url for url in FAMILIES if ":980" in url])
+def test_page_of_the_application_is_strict_and_names_follow_conventions(host, url):
+    accept = "-H 'Accept: application/openmetrics-text; version=1.0.0'"
+    page = host.check_output(f"curl -sSf --compressed {accept} {url}")
+    families = text_string_to_metric_families(f"{page}\n")
+    assert "histogram" in {family.type for family in families}
+    # Names of django-prometheus and celery-exporter, which others' dashboards ask for.
+    known = r"django_migrations_(un)?applied_total|celery_active_(worker|process)_count"
+    said = host.run(f"curl -sSf {url} | promtool check metrics").stderr
+    assert [line for line in said.splitlines() if not re.match(known, line)] == []
 
 
 def test_probe_of_the_site_succeeds(prometheus, eventually):

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -69,11 +70,29 @@ def serve(listening: socket.socket, registry: CollectorRegistry) -> threading.Th
     server.socket = listening
     server.server_name, server.server_port = listening.getsockname()[:2]
     server.setup_environ()
-    # Compression costs more than it saves on the way to the same machine.
-    server.set_app(make_wsgi_app(registry, disable_compression=True))
+    server.set_app(application(registry))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     return thread
+
+
+def application(registry: CollectorRegistry) -> Callable:
+    """prometheus_client's own, at /metrics alone and with HEAD."""
+    metrics = make_wsgi_app(registry)
+
+    def answer(environ: dict, start_response: Callable) -> list[bytes]:
+        if environ["PATH_INFO"] != "/metrics":
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"The metrics are at /metrics.\n"]
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return metrics(environ, start_response)
+        head = []
+        (body,) = metrics(environ | {"REQUEST_METHOD": "GET"}, lambda *said: head.extend(said))
+        status, headers = head
+        start_response(status, [*headers, ("Content-Length", str(len(body)))])
+        return []
+
+    return answer
 
 
 class Quiet(WSGIRequestHandler):
