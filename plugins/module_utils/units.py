@@ -1,0 +1,128 @@
+"""What a systemd unit runs, compared with the files on disk.
+
+A unit is current if the files that it read when it was started or last reloaded are those of today,
+and if no program or library that it runs has been replaced. What it read is remembered below /run
+with the unit's invocation. For an invocation that nobody remembers (somebody else has started the
+unit, or the machine has) a file counts as read if it is older than the start.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+
+RECORDS = Path("/run/jewelry-units")
+PROPERTIES = (
+    "LoadState,ActiveState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,"
+    "EnvironmentFiles,InvocationID,InactiveExitTimestampMonotonic"
+)
+# Code that a process runs from a file that is gone. What is deleted on purpose (shared memory,
+# temporary files) lies elsewhere. On an overlay file system a program's own path is lost.
+REPLACED = re.compile(r"^\S+ ..x. \S+ \S+ [1-9]\d* +(/(?:(?:usr|opt|srv)/.+)?) \(deleted\)$", re.M)
+
+
+def show(unit):
+    """Return what systemd says of a unit; the files that it is made of as one list."""
+    command = ["systemctl", "show", f"--property={PROPERTIES}", "--", unit]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    found = {"files": []}
+    for line in said.splitlines():
+        name, _, value = line.partition("=")
+        if name == "FragmentPath":
+            found["files"] += [value] if value else []
+        elif name == "DropInPaths":
+            found["files"] += value.split()
+        elif name == "EnvironmentFiles":
+            found["files"].append(value.rpartition(" (ignore_errors=")[0])
+        else:
+            found[name] = value
+    return found
+
+
+def look(paths):
+    """Return a digest and the time of writing of files, and of all that is in folders, by path."""
+    found = {}
+    for path in map(Path, paths):
+        for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+            try:
+                link = str(file.readlink()) if file.is_symlink() else ""
+                content = file.read_bytes() if file.is_file() else b""
+                written = 0 if file.is_dir() else file.lstat().st_mtime
+            except FileNotFoundError:
+                found[str(file)] = None
+            else:
+                found[str(file)] = [hashlib.sha256(link.encode() + content).hexdigest(), written]
+    return found
+
+
+def is_same(known, now):
+    """Tell whether a file is as it was.
+
+    One that was written again with the same words is not: it was another in between, and somebody
+    may have loaded that. A time in the future says nothing.
+    """
+    if known is None or now is None:
+        return known is now
+    return known[0] == now[0] and (known[1] == now[1] or now[1] > time.time())
+
+
+def record_of(unit):
+    """Return the file that remembers what a unit has read."""
+    return RECORDS / f"{unit}.json"
+
+
+def remembered(unit, invocation):
+    """Return what this invocation of a unit has read, by kind; nothing if nobody remembers."""
+    try:
+        record = json.loads(record_of(unit).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if record["invocation"] == invocation else {}
+
+
+def remember(unit, **read):
+    """Remember what an invocation of a unit has read."""
+    RECORDS.mkdir(mode=0o700, exist_ok=True)
+    unfinished = RECORDS / f".{unit}.new"
+    unfinished.write_text(json.dumps(read))
+    unfinished.replace(record_of(unit))
+
+
+def changed(known, seen, started):
+    """Return which files differ from those that a unit has read.
+
+    `known` and `seen` are from look(), then and now; `started` is when the unit was.
+    """
+    gone = [path for path in known if path not in seen and not Path(path).exists()]
+    return gone + [
+        path
+        for path, now in seen.items()
+        if (
+            not is_same(known[path], now)
+            if path in known
+            else now is not None and Path(path).lstat().st_ctime > started
+        )
+    ]
+
+
+def started(properties):
+    """Return when a unit was started, by the clock of today: it may have been set since."""
+    since_boot = int(properties["InactiveExitTimestampMonotonic"]) / 1e6
+    return time.time() - time.monotonic() + since_boot
+
+
+def replaced():
+    """Return the programs and libraries that were replaced while a service ran them, by unit."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            group = (process / "cgroup").read_text().splitlines()[-1].split("/")
+            services = [part for part in group if part.endswith(".service")]
+            if services and "system.slice" in group:
+                maps = (process / "maps").read_text(errors="replace")
+                found.setdefault(services[-1], set()).update(REPLACED.findall(maps))
+        except (FileNotFoundError, ProcessLookupError, IndexError):
+            continue  # it has just ended
+    return {unit: sorted(files) for unit, files in found.items()}
