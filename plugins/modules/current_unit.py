@@ -102,7 +102,7 @@ def main():
         "reload": look(module.params["reload_for"]),
     }
     stale = {kind: changed(known.get(kind, {}), seen[kind], started(unit_now)) for kind in seen}
-    if unread and not known:
+    if unread and not known and not stale["restart"]:
         stale["restart"].append("unit files that systemd had not read")
     stale["restart"] += [f"{path} was replaced" for path in replaced().get(unit, [])]
 

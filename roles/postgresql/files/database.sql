@@ -25,5 +25,5 @@ SELECT 'CREATE EXTENSION pg_stat_statements'
   WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements')
 \gexec
 
--- The handler restarts the server when it reads the word "restart" here.
+-- The role restarts the server when it reads the word "restart" here.
 SELECT name || ' changes with a restart' FROM pg_settings WHERE pending_restart;
