@@ -20,11 +20,17 @@ app.autodiscover_tasks()
 tasks.connect()
 
 app.conf.beat_schedule = {
-    # `expires`, in seconds: while no worker runs, old runs must not pile up.
+    # What runs every few minutes or hours has an interval, in seconds: a crontab pauses for an hour
+    # when summer time ends. `expires`, in seconds: while no worker runs, old runs must not pile up.
     "send-unsent-receipts": {
         "task": "apps.sales.tasks.send_unsent_receipts",
-        "schedule": crontab(minute="*/5"),
+        "schedule": 300,
         "options": {"expires": 240},
+    },
+    "clean-tokens": {
+        "task": "apps.core.tasks.clean_tokens",
+        "schedule": 3600,
+        "options": {"expires": 1800},
     },
     "low-stock-scan": {
         "task": "apps.inventory.tasks.low_stock_scan",

@@ -1,6 +1,7 @@
 """Django's settings. Everything that differs between machines comes from the environment."""
 
 import sys
+from datetime import timedelta
 
 from config import env
 
@@ -68,7 +69,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
+    "knox",
     "apps.core",
     "apps.inventory",
     "apps.sales",
@@ -128,7 +129,7 @@ STORAGES = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.core.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.api.IsStaffOfActiveTenant"],
     "DEFAULT_PAGINATION_CLASS": "apps.core.api.Pages",
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -137,6 +138,14 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {"token": "10/min"},
     "NUM_PROXIES": 1,  # nginx: the last address of X-Forwarded-For is the client's
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# The database holds the hashes of tokens. Use renews a token, at most once in ten minutes.
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(hours=env.integer("TOKEN_HOURS", default=12, minimum=1)),
+    "AUTO_REFRESH": True,
+    "AUTO_REFRESH_MAX_TTL": timedelta(days=env.integer("TOKEN_DAYS", default=30, minimum=1)),
+    "MIN_REFRESH_INTERVAL": 600,  # seconds
 }
 
 # -- Behind a proxy that speaks TLS --------------------------------------------------------------
@@ -204,5 +213,6 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         DJANGO_REDIS_LOGGER: {"filters": ["reason_only"]},
+        "knox": {"level": "WARNING"},  # it notes every request with a token near its end
     },
 }

@@ -5,7 +5,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.core import views
-from apps.core.token import TokenView
+from apps.core.token import LogoutView, TokenView
 from apps.inventory.api import ItemViewSet
 from apps.sales.api import SaleViewSet
 
@@ -21,6 +21,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("admin/", admin.site.urls),
     path("api/v1/token/", TokenView.as_view(), name="token"),
+    path("api/v1/logout/", LogoutView.as_view(), name="logout"),
     path("api/v1/", include(router.urls)),
     # /metrics as one process has it, for `manage runserver`. nginx sends /metrics to the exporter.
     path("", include("django_prometheus.urls")),

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 from django.core.cache import cache
+from knox.models import AuthToken
 from kombu import pools
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from apps.core.models import Tenant, User
@@ -49,8 +49,8 @@ def make_item(tenant: Tenant, sku: str = "RING-1", **fields) -> Item:
 def api_of(user: User) -> APIClient:
     """A client with the user's token."""
     client = APIClient()
-    token, _ = Token.objects.get_or_create(user=user)
-    client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+    _, token = AuthToken.objects.create(user)
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
     return client
 
 

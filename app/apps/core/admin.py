@@ -41,4 +41,7 @@ class UserAdmin(DjangoUserAdmin):
     list_select_related = ["tenant"]
     autocomplete_fields = ["tenant"]
     fieldsets = [(None, {"fields": ["tenant"]}), *DjangoUserAdmin.fieldsets]
-    add_fieldsets = [*DjangoUserAdmin.add_fieldsets, (None, {"fields": ["tenant", "email"]})]
+    add_fieldsets = [
+        *DjangoUserAdmin.add_fieldsets,
+        (None, {"fields": ["tenant", "is_staff", "email"]}),
+    ]

@@ -8,19 +8,26 @@ from rest_framework.permissions import BasePermission
 from apps.core.models import Tenant, User
 
 
-def is_staff_of_active_tenant(user: User) -> bool:
-    """Whether the user belongs to a tenant that may use the platform now."""
-    return bool(user.tenant_id) and user.tenant.status == Tenant.Status.ACTIVE
+def refusal(user: User) -> str | None:
+    """Why the user may not use the API, in words; None if they may."""
+    if user.tenant_id is None:
+        if user.is_staff or user.is_superuser:
+            return "Administrators of the platform use /admin/: the API is for a tenant's staff."
+        return "This user belongs to no tenant: an administrator of the platform must choose one."
+    if user.tenant.status != Tenant.Status.ACTIVE:
+        return f"The tenant {user.tenant} is {user.tenant.get_status_display().lower()}."
+    return None
 
 
 class IsStaffOfActiveTenant(BasePermission):
     """401 for strangers; 403 for platform administrators and staff of a tenant not active."""
 
-    message = "Only the staff of an active tenant may use this."
-
     def has_permission(self, request, view) -> bool:
         """See rest_framework.permissions.BasePermission."""
-        return request.user.is_authenticated and is_staff_of_active_tenant(request.user)
+        if not request.user.is_authenticated:
+            return False
+        self.message = refusal(request.user)
+        return self.message is None
 
 
 class Pages(PageNumberPagination):

@@ -1,9 +1,20 @@
 """Tenants and users."""
 
+from zoneinfo import available_timezones
+
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
 from django.db.models import Q
 from django_prometheus.models import ExportModelOperationsMixin
+
+from apps.core import currencies
+
+
+def validate_time_zone(name: str) -> None:
+    """Refuse what is no time zone."""
+    if name not in available_timezones():
+        raise ValidationError("There is no such time zone. An example: Europe/Berlin.")
 
 
 class Tenant(ExportModelOperationsMixin("tenant"), models.Model):
@@ -20,9 +31,28 @@ class Tenant(ExportModelOperationsMixin("tenant"), models.Model):
     slug = models.SlugField(unique=True)
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
+    currency = models.CharField(
+        max_length=3, choices=currencies.choices, default="EUR", db_default="EUR"
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validate_time_zone],
+        help_text="Of the dates on receipts, such as Europe/Berlin. Empty: the platform's.",
+    )
+    address = models.TextField(
+        max_length=500, blank=True, default="", db_default="", help_text="As on receipts."
+    )
 
     class Meta:
         ordering = ["company_name"]
+        constraints = [
+            models.CheckConstraint(
+                name="tenant_currency_is_a_code", condition=Q(currency__regex=r"^[A-Z]{3}$")
+            )
+        ]
 
     def __str__(self) -> str:
         return self.company_name
@@ -44,3 +74,27 @@ class User(ExportModelOperationsMixin("user"), AbstractUser):
                 violation_error_message="Staff of a tenant cannot be staff of the platform.",
             )
         ]
+
+    @classmethod
+    def from_db(cls, db, field_names, values) -> "User":
+        """Remember the tenant as the database has it."""
+        user = super().from_db(db, field_names, values)
+        user._stored_tenant_id = user.__dict__.get("tenant_id")
+        return user
+
+    def clean(self) -> None:
+        """Refuse an active user who could log in nowhere."""
+        super().clean()
+        if self.is_active and self.tenant_id is None and not (self.is_staff or self.is_superuser):
+            raise ValidationError("Choose a tenant, or make the user staff of the platform.")
+
+    def save(self, *args, **kwargs) -> None:
+        """Store. Tokens end with the password, the account or the tenant they were given for."""
+        moved = getattr(self, "_stored_tenant_id", None) not in (None, self.tenant_id)
+        # Django sets _password when a new one was chosen, not when it only hashes it anew.
+        ends_tokens = self._password is not None or not self.is_active or moved
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if ends_tokens:
+                self.auth_token_set.all().delete()
+        self._stored_tenant_id = self.tenant_id

@@ -1,10 +1,18 @@
-"""/api/v1/token/ (apart from api.py, which rest_framework's views import while they load)"""
+"""/api/v1/token/ and /api/v1/logout/ (apart from api.py, which rest_framework loads first)"""
 
-from rest_framework.authtoken.views import ObtainAuthToken
+from django.contrib.auth.signals import user_logged_in
+from knox.models import AuthToken
+from knox.views import LogoutView as KnoxLogoutView
+from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.response import Response
+from rest_framework.serializers import DateTimeField
 from rest_framework.throttling import AnonRateThrottle
+from rest_framework.views import APIView
 
-from apps.core.api import IsStaffOfActiveTenant, is_staff_of_active_tenant
+from apps.core.api import refusal
+from apps.core.authentication import TokenAuthentication
 
 
 class TokenThrottle(AnonRateThrottle):
@@ -13,15 +21,29 @@ class TokenThrottle(AnonRateThrottle):
     scope = "token"
 
 
-class TokenView(ObtainAuthToken):
-    """POST username and password, get the token for `Authorization: Token …`."""
+class TokenView(APIView):
+    """POST username and password, get a token for `Authorization: Token …`."""
 
+    authentication_classes = ()
+    permission_classes = ()
+    parser_classes = (JSONParser, FormParser)
     throttle_classes = (TokenThrottle,)
+    serializer_class = AuthTokenSerializer
 
-    def post(self, request, *args, **kwargs):
-        """Give the token; 400 for wrong credentials, 403 unless the tenant is active."""
-        serializer = self.get_serializer(data=request.data)
+    def post(self, request) -> Response:
+        """Give a token; 400 for wrong credentials, 403 unless the tenant is active."""
+        serializer = AuthTokenSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
-        if not is_staff_of_active_tenant(serializer.validated_data["user"]):
-            raise PermissionDenied(IsStaffOfActiveTenant.message)
-        return super().post(request, *args, **kwargs)
+        user = serializer.validated_data["user"]
+        if words := refusal(user):
+            raise PermissionDenied(words)
+        token, key = AuthToken.objects.create(user)
+        user_logged_in.send(sender=type(user), request=request, user=user)
+        expiry = DateTimeField().to_representation(token.expiry)
+        return Response({"token": key, "expiry": expiry})
+
+
+class LogoutView(KnoxLogoutView):
+    """POST: delete the token that came with the request."""
+
+    authentication_classes = (TokenAuthentication,)
