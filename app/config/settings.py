@@ -140,12 +140,12 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-# The database holds the hashes of tokens. Use renews a token, at most once in ten minutes.
+# The database holds the hashes of tokens. Use renews a token, at most once an hour.
 REST_KNOX = {
-    "TOKEN_TTL": timedelta(hours=env.integer("TOKEN_HOURS", default=12, minimum=1)),
+    "TOKEN_TTL": timedelta(hours=env.integer("TOKEN_HOURS", default=12, minimum=2)),
     "AUTO_REFRESH": True,
     "AUTO_REFRESH_MAX_TTL": timedelta(days=env.integer("TOKEN_DAYS", default=30, minimum=1)),
-    "MIN_REFRESH_INTERVAL": 600,  # seconds
+    "MIN_REFRESH_INTERVAL": 3600,  # seconds
 }
 
 # -- Behind a proxy that speaks TLS --------------------------------------------------------------

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 from knox.models import AuthToken
 from kombu import pools
 from rest_framework.test import APIClient
@@ -80,6 +81,16 @@ def item(tenant) -> Item:
 @pytest.fixture
 def api(user) -> APIClient:
     return api_of(user)
+
+
+@pytest.fixture
+def admin(db, settings) -> Client:
+    """The browser of an administrator of the platform."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}  # nobody collected them
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
 
 
 @pytest.fixture

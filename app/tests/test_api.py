@@ -43,9 +43,8 @@ def test_a_token_for_the_right_password(tenant):
 
 
 @pytest.mark.parametrize("status", [Tenant.Status.SUSPENDED, Tenant.Status.CLOSED])
-def test_a_tenant_that_is_not_active_is_locked_out(tenant, user, api, status):
-    user.set_password("correct horse")
-    user.save()
+def test_a_tenant_that_is_not_active_is_locked_out(tenant, status):
+    api = api_of(make_user(tenant, "anna", password="correct horse"))
     Tenant.objects.update(status=status)
     for path in (ITEMS, "/api/v1/sales/"):
         assert api.get(path).status_code == 403

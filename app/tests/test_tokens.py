@@ -60,25 +60,23 @@ def test_use_renews_a_token_but_not_for_ever(anna):
     assert api.get(ITEMS).status_code == 401
 
 
-def changed_password(user: User) -> None:
+def changed_password(user: User, admin: Client) -> None:
     user.set_password("battery staple")
     user.save()
 
 
-def changed_password_in_the_admin(user: User) -> None:
-    admin = Client()
-    admin.force_login(User.objects.create_superuser("root"))
+def changed_password_in_the_admin(user: User, admin: Client) -> None:
     form = {"password1": "battery staple 7", "password2": "battery staple 7"}
     path = f"/admin/core/user/{user.pk}/password/"
     assert admin.post(path, form | {"usable_password": "true"}).status_code == 302
 
 
-def deactivated(user: User) -> None:
+def deactivated(user: User, admin: Client) -> None:
     user.is_active = False
     user.save(update_fields=["is_active"])
 
 
-def moved(user: User) -> None:
+def moved(user: User, admin: Client) -> None:
     user = User.objects.get(pk=user.pk)
     user.tenant = make_tenant("luna")
     user.save()
@@ -87,10 +85,10 @@ def moved(user: User) -> None:
 @pytest.mark.parametrize(
     "change", [changed_password, changed_password_in_the_admin, deactivated, moved]
 )
-def test_tokens_end_with_what_they_were_given_for(anna, change):
+def test_tokens_end_with_what_they_were_given_for(anna, admin, change):
     token = log_in(anna)["token"]
     other = api_of(make_user(anna.tenant, "olga"))
-    change(anna)
+    change(anna, admin)
     assert client_with(token).get(ITEMS).status_code == 401
     assert not anna.auth_token_set.exists()
     assert other.get(ITEMS).status_code == 200
@@ -133,9 +131,7 @@ def test_a_user_without_a_tenant_is_refused_in_words(db, rights, words):
         assert words in response.json()["detail"]
 
 
-def test_the_admin_makes_nobody_who_can_log_in_nowhere(db, tenant):
-    admin = Client()
-    admin.force_login(User.objects.create_superuser("root"))
+def test_the_admin_makes_nobody_who_can_log_in_nowhere(admin, tenant):
     form = {"username": "new", "password1": "battery staple 7", "password2": "battery staple 7"}
     form |= {"usable_password": "true"}
     page = admin.post("/admin/core/user/add/", form)

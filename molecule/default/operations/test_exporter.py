@@ -125,7 +125,7 @@ def test_full_run_directory(host, value, undisturbed, logged, eventually):
 def test_page_is_served_while_every_web_process_is_busy(host, page, rows, eventually):
     host.check_output(
         "PGAPPNAME=holder runuser -u postgres -- psql -qX jewelry -c"
-        " 'begin; lock table authtoken_token; select pg_sleep(60)' > /dev/null 2>&1 &"
+        " 'begin; lock table knox_authtoken; select pg_sleep(60)' > /dev/null 2>&1 &"
     )
     holder = "from pg_stat_activity where application_name = 'holder'"
     eventually(lambda: rows(f"select wait_event {holder}") == "PgSleep")
