@@ -2,6 +2,8 @@
 
 import logging
 
+from django.db import InterfaceError, OperationalError
+
 
 class ReasonOnly(logging.Filter):
     """Puts the error in place of its traceback.
@@ -14,6 +16,16 @@ class ReasonOnly(logging.Filter):
         if record.exc_info:
             record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]}", ()
             record.exc_info = None
+        return True
+
+
+class ReasonOnlyOfDatabase(ReasonOnly):
+    """The same, for what the database did not do: while it is down, that is every request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record, shorter if it is about the database."""
+        if record.exc_info and isinstance(record.exc_info[1], OperationalError | InterfaceError):
+            return super().filter(record)
         return True
 
 

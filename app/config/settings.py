@@ -70,6 +70,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "apps.core",
     "apps.inventory",
     "apps.sales",
@@ -78,7 +81,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "apps.core.middleware.refuse_unknown_methods",
+    "apps.core.middleware.refuse_malformed_requests",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -86,6 +89,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.core.middleware.Refusals",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -132,8 +136,11 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.core.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.api.IsStaffOfActiveTenant"],
     "DEFAULT_PAGINATION_CLASS": "apps.core.api.Pages",
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.core.errors.handle",
+    "URL_FORMAT_OVERRIDE": None,  # JSON is all there is, and ?format= a parameter that nobody knows
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe forms, and nobody has forms
     "DEFAULT_THROTTLE_RATES": {"token": "10/min"},
     "NUM_PROXIES": 1,  # nginx: the last address of X-Forwarded-For is the client's
@@ -146,6 +153,23 @@ REST_KNOX = {
     "AUTO_REFRESH": True,
     "AUTO_REFRESH_MAX_TTL": timedelta(days=env.integer("TOKEN_DAYS", default=30, minimum=1)),
     "MIN_REFRESH_INTERVAL": 3600,  # seconds
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Jewelry SaaS Platform",
+    "DESCRIPTION": "Stock and sales of a shop, for its programs.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": [],
+    "SERVE_AUTHENTICATION": [],
+    # From our own static files: the page asks no other host for anything.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.schema.add_problems",
+    ],
 }
 
 # -- Behind a proxy that speaks TLS --------------------------------------------------------------
@@ -206,11 +230,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"()": "config.log.OneLineFormatter"}},
-    "filters": {"reason_only": {"()": "config.log.ReasonOnly"}},
+    "filters": {
+        "reason_only": {"()": "config.log.ReasonOnly"},
+        "reason_only_of_database": {"()": "config.log.ReasonOnlyOfDatabase"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Django's own handlers (the console under DEBUG, mail to ADMINS) would say all of it twice.
     "loggers": {
+        "django.request": {"filters": ["reason_only_of_database"]},
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         DJANGO_REDIS_LOGGER: {"filters": ["reason_only"]},
         "knox": {"level": "WARNING"},  # it notes every request with a token near its end

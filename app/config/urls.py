@@ -4,15 +4,16 @@ from django.contrib import admin
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from apps.core import views
+from apps.core import schema, views
 from apps.core.token import LogoutView, TokenView
-from apps.inventory.api import ItemViewSet
+from apps.inventory.api import ItemViewSet, StockValuationViewSet
 from apps.sales.api import SaleViewSet
 
 admin.site.site_header = admin.site.site_title = "Jewelry SaaS Platform"
 
 router = SimpleRouter()
 router.register("items", ItemViewSet, basename="item")
+router.register("valuations", StockValuationViewSet, basename="valuation")
 router.register("sales", SaleViewSet, basename="sale")
 
 urlpatterns = [
@@ -20,9 +21,17 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("admin/", admin.site.urls),
+    path("api/v1/", schema.RootView.as_view(), name="api-root"),
+    path("api/v1/schema/", schema.SchemaView.as_view(), name="schema"),
+    path("api/v1/docs/", schema.docs, name="docs"),
     path("api/v1/token/", TokenView.as_view(), name="token"),
     path("api/v1/logout/", LogoutView.as_view(), name="logout"),
     path("api/v1/", include(router.urls)),
     # /metrics as one process has it, for `manage runserver`. nginx sends /metrics to the exporter.
     path("", include("django_prometheus.urls")),
 ]
+
+handler400 = "apps.core.errors.bad_request"
+handler403 = "apps.core.errors.forbidden"
+handler404 = "apps.core.errors.not_found"
+handler500 = "apps.core.errors.server_error"

@@ -77,6 +77,9 @@ def test_too_little_stock_is_a_409_that_says_what_is_there(api, item):
     response = api.post(SALES, {"lines": [{"sku": item.sku, "quantity": 6}]})
     assert response.status_code == 409
     assert response.json() == {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
         "detail": "Not enough in stock.",
         "shortages": [{"sku": item.sku, "wanted": 6, "available": 5}],
     }

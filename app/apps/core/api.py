@@ -1,7 +1,14 @@
-"""What all of the API shares: who may use it, pages, conflicts."""
+"""What all of the API shares: who may use it, queries, pages, conflicts.
 
-from rest_framework.exceptions import APIException
-from rest_framework.filters import OrderingFilter
+No views: rest_framework's views import this while they load.
+"""
+
+import re
+from typing import Any
+
+from django_filters.rest_framework import DjangoFilterBackend as Filters
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.permissions import BasePermission
 
@@ -30,12 +37,64 @@ class IsStaffOfActiveTenant(BasePermission):
         return self.message is None
 
 
+class StrictQuery:
+    """A view (mixed in) that refuses query parameters which it does not know, with 400.
+
+    It knows those of its list's pages and filters, which are also those of the OpenAPI schema.
+    """
+
+    def initial(self, request, *args, **kwargs) -> None:
+        """See rest_framework.views.APIView."""
+        super().initial(request, *args, **kwargs)
+        known = self._known_parameters()
+        unknown = f"There is no such parameter here, only: {', '.join(sorted(known)) or 'none'}."
+        wrong = {name: [unknown] for name in request.query_params.keys() - known}
+        for name, values in request.query_params.lists():
+            if len(values) > 1:
+                wrong.setdefault(name, ["Once is enough."])
+        if wrong:
+            raise ValidationError(wrong)
+
+    def _known_parameters(self) -> set[str]:
+        if getattr(self, "action", None) != "list":
+            return set()
+        backends = [backend() for backend in self.filter_backends if backend is not Filters]
+        sources = [*backends, self.paginator]
+        filters = getattr(self, "filterset_class", None)
+        known = set(filters.base_filters) if filters else set()
+        for source in sources:
+            known |= {one["name"] for one in source.get_schema_operation_parameters(self)}
+        return known
+
+
 class Pages(PageNumberPagination):
     """?page=2&page_size=100"""
 
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def get_page_size(self, request) -> int:
+        """How many; 400 for what is no number above 0. More than there may be is cut."""
+        size = request.query_params.get(self.page_size_query_param)
+        if size is not None and not re.fullmatch(r"0{0,9}[1-9][0-9]{0,9}", size):
+            raise ValidationError({self.page_size_query_param: ["A whole number from 1 up."]})
+        return super().get_page_size(request)
+
+
+class BoundedSearch(SearchFilter):
+    """?search=ring gold: rows that match every word. So many words only: each is looked for."""
+
+    terms = 10
+    search_description = f"Words, at most {terms}, that must all be found."
+
+    def get_search_terms(self, request) -> list[str]:
+        """The words."""
+        terms = super().get_search_terms(request)
+        if len(terms) > self.terms:
+            problem = f"At most {self.terms} words can be searched for, not {len(terms)}."
+            raise ValidationError({self.search_param: [problem]})
+        return terms
 
 
 class StableOrdering(OrderingFilter):
@@ -45,9 +104,22 @@ class StableOrdering(OrderingFilter):
         """The wanted fields, then the primary key."""
         return [*(super().get_ordering(request, queryset, view) or ()), "pk"]
 
+    def remove_invalid_fields(self, queryset, fields, view, request) -> list[str]:
+        """The fields; 400 if one is not there or stands twice."""
+        names = [field.removeprefix("-") for field in fields]
+        allowed = [name for name, _ in self.get_valid_fields(queryset, view, {"request": request})]
+        if len(set(names)) < len(names) or set(names) - set(allowed):
+            problem = f"Each once, with or without a minus sign: {', '.join(allowed)}."
+            raise ValidationError({self.ordering_param: [problem]})
+        return fields
+
 
 class Conflict(APIException):
-    """409: well-formed, but not possible with the data as they are."""
+    """409: well-formed, but not possible with the data as they are; `more` is said with it."""
 
     status_code = 409
     default_code = "conflict"
+
+    def __init__(self, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.more = more

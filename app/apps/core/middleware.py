@@ -1,26 +1,58 @@
 """Middleware of our own."""
 
 from collections.abc import Callable
+from urllib.parse import unquote
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import APIException
 
+from apps.core import errors
 from apps.monitoring.priming import METHODS, prime_requests
 
 
-def refuse_unknown_methods(
+def refuse_malformed_requests(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Answer 405 to methods that HTTP does not know.
+    """Refuse what no view could do anything with.
 
-    django-prometheus labels latencies with the method as it was sent: a stranger who invents
-    methods would make as many new series.
+    Methods that HTTP does not know: django-prometheus labels latencies with the method as it was
+    sent, so a stranger who invents methods would make as many new series. Null characters, which
+    PostgreSQL cannot hold. Encodings other than UTF-8, by which Django would read the address too.
     """
 
     prime_requests()  # here, because worker and beat, which load no middleware, have no requests
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.method not in METHODS:
-            return HttpResponseNotAllowed(METHODS)
+            allowed = ", ".join(METHODS)
+            return errors.answer(request, 405, "HTTP knows no such method.", Allow=allowed)
+        if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+            return errors.answer(request, 415, "Only UTF-8 is understood.")
+        sent = (request.path, unquote(request.META.get("QUERY_STRING", "")))
+        if any("\0" in text for text in (*sent, *request.COOKIES.values())):
+            return errors.answer(request, 400, "Null characters are not allowed.")
         return get_response(request)
 
     return middleware
+
+
+class Refusals:
+    """Answers to views that are pages, when what they call refuses with an error of the API.
+
+    Such is a login: too many of them are refused wherever a password is checked.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """See Django's middleware."""
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """See Django's middleware."""
+        if not isinstance(error, APIException):
+            return None
+        wait = getattr(error, "wait", None)
+        headers = {"Retry_After": f"{wait:.0f}"} if wait else {}
+        return errors.answer(request, error.status_code, str(error.detail), **headers)

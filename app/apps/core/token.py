@@ -5,14 +5,15 @@ from knox.models import AuthToken
 from knox.views import LogoutView as KnoxLogoutView
 from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.parsers import FormParser
 from rest_framework.response import Response
 from rest_framework.serializers import DateTimeField
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
-from apps.core.api import refusal
+from apps.core.api import StrictQuery, refusal
 from apps.core.authentication import TokenAuthentication
+from apps.core.parsers import StrictJSONParser
 
 
 class TokenThrottle(AnonRateThrottle):
@@ -21,12 +22,12 @@ class TokenThrottle(AnonRateThrottle):
     scope = "token"
 
 
-class TokenView(APIView):
+class TokenView(StrictQuery, APIView):
     """POST username and password, get a token for `Authorization: Token …`."""
 
     authentication_classes = ()
     permission_classes = ()
-    parser_classes = (JSONParser, FormParser)
+    parser_classes = (StrictJSONParser, FormParser)
     throttle_classes = (TokenThrottle,)
     serializer_class = AuthTokenSerializer
 
@@ -43,7 +44,7 @@ class TokenView(APIView):
         return Response({"token": key, "expiry": expiry})
 
 
-class LogoutView(KnoxLogoutView):
+class LogoutView(StrictQuery, KnoxLogoutView):
     """POST: delete the token that came with the request."""
 
     authentication_classes = (TokenAuthentication,)

@@ -1,17 +1,20 @@
-"""/api/v1/items/"""
+"""/api/v1/items/ and /api/v1/valuations/"""
 
 from copy import copy
 
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError, QuerySet
-from rest_framework.filters import SearchFilter
+from django.db.models import ProtectedError, Q, QuerySet
+from django.utils import timezone
+from django_filters import ChoiceFilter, FilterSet, NumberFilter
+from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.serializers import ModelSerializer
-from rest_framework.viewsets import ModelViewSet
+from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
-from apps.core.api import Conflict, StableOrdering
+from apps.core.api import BoundedSearch, Conflict, Filters, StableOrdering, StrictQuery
+from apps.core.filters import DayFilter, TrueFalseFilter
 from apps.inventory.catalog import cached
-from apps.inventory.models import Item
+from apps.inventory.models import LOW_STOCK, Item, StockValuation, stock_value
 
 
 class ItemSerializer(ModelSerializer):
@@ -41,11 +44,26 @@ class ItemSerializer(ModelSerializer):
         return attrs
 
 
-class ItemViewSet(ModelViewSet):
+class ItemFilter(FilterSet):
+    """What a shop asks of its stock."""
+
+    metal = ChoiceFilter(choices=Item.Metal)
+    low_stock = TrueFalseFilter(method="filter_low_stock", help_text="To be ordered again, or not.")
+    price_min = NumberFilter("price", "gte", min_value=0, max_digits=12, decimal_places=2)
+    price_max = NumberFilter("price", "lte", min_value=0, max_digits=12, decimal_places=2)
+
+    def filter_low_stock(self, items: QuerySet, name: str, value: bool) -> QuerySet:
+        """The items that are low in stock, or the others."""
+        return items.filter(LOW_STOCK if value else ~Q(LOW_STOCK))
+
+
+class ItemViewSet(StrictQuery, ModelViewSet):
     """The items of the user's tenant. Reads come from the cache."""
 
+    queryset = Item.objects.none()  # tells the schema the model
     serializer_class = ItemSerializer
-    filter_backends = [SearchFilter, StableOrdering]
+    filter_backends = [Filters, BoundedSearch, StableOrdering]
+    filterset_class = ItemFilter
     search_fields = ["sku", "name"]
     ordering_fields = ["sku", "name", "price", "stock"]
     lookup_value_regex = "[0-9]+"
@@ -92,3 +110,39 @@ class ItemViewSet(ModelViewSet):
             instance.delete()
         except ProtectedError as error:
             raise Conflict("The item was sold already: set its stock to 0 instead.") from error
+
+
+class StockValuationSerializer(ModelSerializer):
+    """What the stock was worth at the end of a day."""
+
+    class Meta:
+        model = StockValuation
+        fields = ["day", "items", "pieces", "value"]
+
+
+class StockValuationFilter(FilterSet):
+    """A span of days."""
+
+    day_from = DayFilter("day", "gte")
+    day_to = DayFilter("day", "lte")
+
+
+class StockValuationViewSet(StrictQuery, ReadOnlyModelViewSet):
+    """What the stock of the user's tenant is worth: at the end of each day, the newest first."""
+
+    queryset = StockValuation.objects.none()
+    serializer_class = StockValuationSerializer
+    filter_backends = [Filters]
+    filterset_class = StockValuationFilter
+    lookup_field = "day"
+    lookup_value_regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+    def get_queryset(self) -> QuerySet[StockValuation]:
+        """The tenant's days."""
+        return StockValuation.objects.filter(tenant=self.request.user.tenant_id)
+
+    @action(detail=False)
+    def now(self, request) -> Response:
+        """What the stock is worth at this moment, today's number in the making."""
+        total = stock_value(request.user.tenant)
+        return Response(self.get_serializer(StockValuation(day=timezone.localdate(), **total)).data)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Count, F, Q, Sum
 from django_prometheus.models import ExportModelOperationsMixin
 
 from apps.core.models import Tenant
@@ -84,6 +84,14 @@ class Item(ExportModelOperationsMixin("item"), models.Model):
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
+
+
+def stock_value(tenant: Tenant) -> dict[str, Decimal | int]:
+    """What the tenant's stock is worth now: items, pieces and value."""
+    total = tenant.items.aggregate(
+        items=Count("pk"), pieces=Sum("stock"), value=Sum(F("stock") * F("price"))
+    )
+    return {name: number or 0 for name, number in total.items()}
 
 
 class StockValuation(ExportModelOperationsMixin("stock_valuation"), models.Model):

@@ -4,11 +4,10 @@ import logging
 
 from django.core.cache import cache
 from django.core.mail import send_mail
-from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from apps.core.models import Tenant
-from apps.inventory.models import LOW_STOCK, StockValuation
+from apps.inventory.models import LOW_STOCK, StockValuation, stock_value
 from config.celery import app
 
 logger = logging.getLogger(__name__)
@@ -43,11 +42,6 @@ def low_stock_scan() -> None:
 def daily_stock_valuation() -> None:
     """Write down, for each active tenant, what its stock is worth today."""
     for tenant in Tenant.objects.filter(status=Tenant.Status.ACTIVE):
-        total = tenant.items.aggregate(
-            items=Count("pk"), pieces=Sum("stock"), value=Sum(F("stock") * F("price"))
-        )
         StockValuation.objects.update_or_create(
-            tenant=tenant,
-            day=timezone.localdate(),
-            defaults={name: number or 0 for name, number in total.items()},
+            tenant=tenant, day=timezone.localdate(), defaults=stock_value(tenant)
         )

@@ -1,10 +1,13 @@
 """/api/v1/sales/"""
 
 from django.db.models import QuerySet
-from rest_framework import mixins, serializers, status
+from django_filters import FilterSet
+from rest_framework import mixins, serializers
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from apps.core.api import Conflict, Filters, StrictQuery
+from apps.core.filters import FromDay, ToDay
 from apps.sales.models import Sale, SaleLine
 from apps.sales.services import OutOfStock, UnknownItems, sell
 
@@ -60,12 +63,26 @@ class SaleSerializer(serializers.ModelSerializer):
             ) from error
 
 
+class SaleFilter(FilterSet):
+    """A span of days, both included."""
+
+    created_from = FromDay("created_at")
+    created_to = ToDay("created_at")
+
+
 class SaleViewSet(
-    mixins.CreateModelMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet
+    StrictQuery,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    GenericViewSet,
 ):
     """The sales of the user's tenant, the newest first. What was sold stays sold: no changes."""
 
+    queryset = Sale.objects.none()  # tells the schema the model
     serializer_class = SaleSerializer
+    filter_backends = [Filters]
+    filterset_class = SaleFilter
     lookup_value_regex = "[0-9]+"
 
     def get_queryset(self) -> QuerySet[Sale]:
@@ -78,5 +95,4 @@ class SaleViewSet(
         try:
             return super().create(request, *args, **kwargs)
         except OutOfStock as error:
-            body = {"detail": "Not enough in stock.", "shortages": error.shortages}
-            return Response(body, status.HTTP_409_CONFLICT)
+            raise Conflict("Not enough in stock.", shortages=error.shortages) from error
