@@ -5,6 +5,7 @@ from functools import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.utils import extend_schema
@@ -65,6 +66,12 @@ def docs(request: HttpRequest) -> HttpResponse:
     if request.GET:
         return answer(request, 400, "This page has no parameters.")
     return render(request, "docs.html")
+
+
+class TokenScheme(KnoxTokenScheme):
+    """How our tokens stand in the schema. (That it is there is enough.)"""
+
+    target_class = "apps.core.authentication.TokenAuthentication"
 
 
 def add_problems(result: dict, **kwargs) -> dict:

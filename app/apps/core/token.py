@@ -1,13 +1,14 @@
 """/api/v1/token/ and /api/v1/logout/ (apart from api.py, which rest_framework loads first)"""
 
 from django.contrib.auth.signals import user_logged_in
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from knox.models import AuthToken
 from knox.views import LogoutView as KnoxLogoutView
 from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.parsers import FormParser
 from rest_framework.response import Response
-from rest_framework.serializers import DateTimeField
+from rest_framework.serializers import CharField, DateTimeField, Serializer
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
@@ -22,6 +23,13 @@ class TokenThrottle(AnonRateThrottle):
     scope = "token"
 
 
+class GivenToken(Serializer):
+    """What a login gives."""
+
+    token = CharField()
+    expiry = DateTimeField(help_text="When it ends unless it is used.")
+
+
 class TokenView(StrictQuery, APIView):
     """POST username and password, get a token for `Authorization: Token …`."""
 
@@ -29,8 +37,8 @@ class TokenView(StrictQuery, APIView):
     permission_classes = ()
     parser_classes = (StrictJSONParser, FormParser)
     throttle_classes = (TokenThrottle,)
-    serializer_class = AuthTokenSerializer
 
+    @extend_schema(request=AuthTokenSerializer, responses=GivenToken)
     def post(self, request) -> Response:
         """Give a token; 400 for wrong credentials, 403 unless the tenant is active."""
         serializer = AuthTokenSerializer(data=request.data, context={"request": request})
@@ -44,6 +52,7 @@ class TokenView(StrictQuery, APIView):
         return Response({"token": key, "expiry": expiry})
 
 
+@extend_schema_view(post=extend_schema(request=None, responses={204: None}))
 class LogoutView(StrictQuery, KnoxLogoutView):
     """POST: delete the token that came with the request."""
 
