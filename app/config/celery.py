@@ -32,6 +32,11 @@ app.conf.beat_schedule = {
         "schedule": 3600,
         "options": {"expires": 1800},
     },
+    "clean-logins": {
+        "task": "apps.core.tasks.clean_logins",
+        "schedule": 3600,
+        "options": {"expires": 1800},
+    },
     "low-stock-scan": {
         "task": "apps.inventory.tasks.low_stock_scan",
         "schedule": crontab(hour=7, minute=0),

@@ -89,13 +89,17 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "apps.core.middleware.Refusals",
+    "apps.core.middleware.RefusedLogins",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 AUTH_USER_MODEL = "core.User"
+AUTHENTICATION_BACKENDS = ["apps.core.login.Backend"]
+LOGINS_PER_ADDRESS = env.integer("LOGINS_PER_ADDRESS", default=10, minimum=1)  # a minute
+LOGINS_PER_ACCOUNT = env.integer("LOGINS_PER_ACCOUNT", default=30, minimum=1)  # an hour
+LOGINS_AT_ONCE = env.integer("LOGINS_AT_ONCE", default=2, minimum=1)  # in one process
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_TZ = True
@@ -142,7 +146,6 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "apps.core.errors.handle",
     "URL_FORMAT_OVERRIDE": None,  # JSON is all there is, and ?format= a parameter that nobody knows
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe forms, and nobody has forms
-    "DEFAULT_THROTTLE_RATES": {"token": "10/min"},
     "NUM_PROXIES": 1,  # nginx: the last address of X-Forwarded-For is the client's
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

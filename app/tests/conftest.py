@@ -14,6 +14,11 @@ from apps.inventory.models import Item
 from config.celery import app as celery_app
 from tests.services import free_port
 
+# Pages need no manifest of the static files with these: nobody collected them.
+PLAIN_STATIC_FILES = {
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+}
+
 
 @pytest.fixture(autouse=True)
 def clean(settings, redis_servers):
@@ -86,8 +91,7 @@ def api(user) -> APIClient:
 @pytest.fixture
 def admin(db, settings) -> Client:
     """The browser of an administrator of the platform."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}  # nobody collected them
+    settings.STORAGES = settings.STORAGES | PLAIN_STATIC_FILES
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client

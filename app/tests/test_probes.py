@@ -1,13 +1,14 @@
 """The front page, the probes, the admin, and what everybody gets."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.core.models import User
+from apps.core.models import Readiness, User
 from apps.monitoring import schema
 from tests.conftest import make_item
 from tests.services import free_port
@@ -40,7 +41,7 @@ def test_healthz_touches_nothing(client):  # and may not: there is no `db` here
 
 def test_readyz_when_all_is_well(client, db):
     response = client.get("/readyz")
-    checks = {"database": "ok", "cache": "ok", "migrations": "ok"}
+    checks = dict.fromkeys(("cache", "database", "migrations", "writes"), "ok")
     assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": checks})
     assert "no-store" in response.headers["Cache-Control"]
 
@@ -79,6 +80,30 @@ def test_readyz_with_a_migration_to_do(client, db, monkeypatch, caplog):
     monkeypatch.setattr(schema, "known_migrations", lambda: known)
     assert failed(client) == {"migrations"}
     assert "sales.9999_new" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "SET LOCAL temp_file_limit = 0",  # as on a disk without room
+        "SET LOCAL transaction_read_only = on",  # as on a replica
+    ],
+)
+def test_readyz_with_a_database_that_takes_nothing(client, db, broken):
+    with connection.cursor() as cursor:
+        cursor.execute(broken)
+    assert failed(client) == {"writes"}
+
+
+def test_readyz_writes_once_a_second_and_leaves_one_row(client, db):
+    for _ in range(3):
+        assert client.get("/readyz").status_code == 200
+    written = Readiness.objects.get().written
+    client.get("/readyz")
+    assert Readiness.objects.get().written == written
+    Readiness.objects.update(written=written - timedelta(seconds=1))
+    client.get("/readyz")
+    assert Readiness.objects.get().written > written
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])

@@ -7,6 +7,7 @@ Django's own handlers or the middleware. nginx answers in the same shape. Elsewh
 import sys
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -19,7 +20,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.views import exception_handler
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = 5  # seconds; how soon a client may ask again when the database did not answer
+RETRY_AFTER = {"Retry-After": "5"}  # seconds until a client may ask a database again that failed
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -34,9 +35,13 @@ def _problem(status: int, detail: str, headers: Mapping[str, str], **more: Any) 
     return JsonResponse(body, status=status, headers=headers, content_type=MEDIA_TYPE)
 
 
-def answer(request: HttpRequest, status: int, detail: str, **headers: str) -> HttpResponse:
+def answer(
+    request: HttpRequest,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> HttpResponse:
     """The answer to a request that no view could answer: a problem, or a page."""
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if is_api(request):
         return _problem(status, detail, headers)
     context = {"title": HTTPStatus(status).phrase, "detail": detail}
@@ -59,6 +64,7 @@ def handle(error: Exception, context: dict) -> HttpResponse | None:
     if isinstance(error, ValidationError) or set(data) != {"detail"}:
         data, more = {"detail": "Some values are not valid."}, {"errors": dict(_errors(data))}
     headers = {name: value for name, value in response.items() if name != "Content-Type"}
+    headers |= getattr(error, "headers", {})
     return _problem(response.status_code, data["detail"], headers, **more)
 
 
@@ -102,12 +108,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """503 when the database did not do its part, for that ends; otherwise 500."""
     error = sys.exc_info()[1]
     if _canceled(error):
-        return answer(
-            request, 503, "This took too long and was given up.", Retry_After=f"{RETRY_AFTER}"
-        )
+        return answer(request, 503, "This took too long and was given up.", RETRY_AFTER)
     if _unavailable(error):
         detail = "The database does not answer just now. Try again in a moment."
-        return answer(request, 503, detail, Retry_After=f"{RETRY_AFTER}")
+        return answer(request, 503, detail, RETRY_AFTER)
     if is_api(request):
         return answer(request, 500, "Something went wrong here, and it is in our log.")
     return defaults.server_error(request)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from django.http import HttpRequest, HttpResponse
-from rest_framework.exceptions import APIException
 
-from apps.core import errors
+from apps.core import errors, login
 from apps.monitoring.priming import METHODS, prime_requests
 
 
@@ -24,8 +23,8 @@ def refuse_malformed_requests(
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.method not in METHODS:
-            allowed = ", ".join(METHODS)
-            return errors.answer(request, 405, "HTTP knows no such method.", Allow=allowed)
+            allowed = {"Allow": ", ".join(METHODS)}
+            return errors.answer(request, 405, "HTTP knows no such method.", allowed)
         if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
             return errors.answer(request, 415, "Only UTF-8 is understood.")
         sent = (request.path, unquote(request.META.get("QUERY_STRING", "")))
@@ -36,11 +35,8 @@ def refuse_malformed_requests(
     return middleware
 
 
-class Refusals:
-    """Answers to views that are pages, when what they call refuses with an error of the API.
-
-    Such is a login: too many of them are refused wherever a password is checked.
-    """
+class RefusedLogins:
+    """Answers for views that are no API's, such as the admin's login, when a login is refused."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -51,8 +47,6 @@ class Refusals:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """See Django's middleware."""
-        if not isinstance(error, APIException):
+        if not isinstance(error, login.TooManyLogins | login.Busy):
             return None
-        wait = getattr(error, "wait", None)
-        headers = {"Retry_After": f"{wait:.0f}"} if wait else {}
-        return errors.answer(request, error.status_code, str(error.detail), **headers)
+        return errors.answer(request, error.status_code, str(error.detail), error.headers)

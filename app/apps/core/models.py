@@ -98,3 +98,16 @@ class User(ExportModelOperationsMixin("user"), AbstractUser):
             if ends_tokens:
                 self.auth_token_set.all().delete()
         self._stored_tenant_id = self.tenant_id
+
+
+class RateLimit(models.Model):
+    """Until when what was taken of a limit is paid off: see apps.core.limits."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    until = models.DateTimeField(db_index=True)
+
+
+class Readiness(models.Model):
+    """One row, which the probe of readiness writes: see apps.core.views."""
+
+    written = models.DateTimeField()

@@ -1,11 +1,13 @@
-"""Periodic work on users' tokens."""
+"""Periodic work on logins: tokens, sessions, limits."""
 
 import logging
 
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 from knox.models import AuthToken
 
+from apps.core.models import RateLimit
 from config.celery import app
 
 logger = logging.getLogger(__name__)
@@ -21,3 +23,10 @@ def clean_tokens() -> None:
             cursor.execute("DELETE FROM authtoken_token")
             if cursor.rowcount:
                 logger.info("deleted %d tokens in clear", cursor.rowcount)
+
+
+@app.task
+def clean_logins() -> None:
+    """Delete the sessions that have expired, and the limits of which nothing is taken any more."""
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    RateLimit.objects.filter(until__lt=timezone.now()).delete()

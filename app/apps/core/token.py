@@ -9,18 +9,11 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.parsers import FormParser
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, DateTimeField, Serializer
-from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
 from apps.core.api import StrictQuery, refusal
 from apps.core.authentication import TokenAuthentication
 from apps.core.parsers import StrictJSONParser
-
-
-class TokenThrottle(AnonRateThrottle):
-    """Slows down whoever guesses passwords, by address."""
-
-    scope = "token"
 
 
 class GivenToken(Serializer):
@@ -36,7 +29,6 @@ class TokenView(StrictQuery, APIView):
     authentication_classes = ()
     permission_classes = ()
     parser_classes = (StrictJSONParser, FormParser)
-    throttle_classes = (TokenThrottle,)
 
     @extend_schema(request=AuthTokenSerializer, responses=GivenToken)
     def post(self, request) -> Response:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -35,6 +35,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     checks = {"cache": _result(cache), "database": _result(database)}
     if checks["database"] == "ok":  # otherwise it would only wait for the same connection again
         checks["migrations"] = _result(migrations)
+    if checks.get("migrations") == "ok":  # otherwise there may be no table to write to
+        checks["writes"] = _result(writes)
     failed = any(result != "ok" for result in checks.values())
     return JsonResponse(
         {"status": "failed" if failed else "ok", "checks": checks}, status=503 if failed else 200
@@ -70,3 +72,28 @@ def migrations() -> None:
     """Raise UnappliedMigrations, with their names."""
     if missing := schema.migrations().unapplied:
         raise UnappliedMigrations(", ".join(missing))
+
+
+# One row, again and again, which a database that may only be read refuses; and a list of some
+# hundred kB that does not fit into `work_mem`, for which a full disk has no room. Both are undone,
+# overwritten or removed: nothing grows. Once a second is enough, however many ask.
+WRITE = """
+    INSERT INTO core_readiness AS row (id, written)
+    SELECT 1, clock_timestamp()
+    FROM (
+        SELECT NOT EXISTS (
+            SELECT FROM core_readiness WHERE written > clock_timestamp() - interval '1 second'
+        ) AS due
+    ) AS state, LATERAL (
+        SELECT count(*) AS rows FROM generate_series(1, CASE WHEN due THEN 20000 ELSE 0 END)
+    ) AS spilled
+    WHERE due AND rows > 0
+    ON CONFLICT (id) DO UPDATE SET written = excluded.written
+"""
+
+
+def writes() -> None:
+    """Raise when the database cannot be written to: its disk is full, or it follows another."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '64kB'")
+        cursor.execute(WRITE)

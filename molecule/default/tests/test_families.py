@@ -66,6 +66,7 @@ PROMISED = {
         "django_migrations_unapplied_total": ("gauge", "connection"),
         "gunicorn_workers_alive": ("gauge",),
         "jewelry_items": ("gauge", "tenant"),
+        "jewelry_logins_total": ("counter", "result"),
         "jewelry_low_stock_items": ("gauge", "tenant"),
         "jewelry_sales_total": ("counter", "tenant"),
         "jewelry_sales_value_total": ("counter", "tenant"),
@@ -125,6 +126,7 @@ SAMPLES = {
             f'django_model_{name}_total{{model="sale"}}'
             for name in ("inserts", "updates", "deletes")
         ),
+        'jewelry_logins_total{result="address_limit"}',
         'jewelry_sales_total{tenant="demo-aurum"}',
         'jewelry_sales_total{tenant="(other)"}',
         'process_open_fds{role="main",service="web",slot="',
