@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Name the settings that would fail later: at the application, at a service, or against each other.
+
+Reads from standard input, as JSON: `source` (the application's folder), `roles` (the roles'
+folder), `environment` (of the application), `settings` (the roles' variables), `memory_mb`.
+Prints a JSON list of what is wrong, in words that hold no value of a secret.
+"""
+
+import functools
+import importlib
+import itertools
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+PROCESS_MB = 60  # of one Python process of the application
+# Connections of PostgreSQL beside those of web and worker: beat, migrations, commands by hand …
+OTHER_CONNECTIONS = 10
+# … and those that postgresql.conf reserves for the superuser and for the exporter.
+RESERVED_CONNECTIONS = 8
+HTTP_PORTS = {80: "nginx (HTTP)", 443: "nginx (HTTPS)"}
+
+DURATION = r"([0-9]+(ms|[smhdwy]))+"
+# What the services themselves accept, by the names of the variables.
+FORMS = {
+    r".+_memory_max": (r"[0-9]+[KMGT]|[0-9]{1,3}%|infinity", "512M"),
+    r"nginx_client_max_body_size": (r"[0-9]+[kKmMgG]?", "10m"),
+    r"prometheus_retention_size": (r"[0-9]+[KMGTP]B", "10GB"),
+    r"(prometheus|alertmanager|alerts)_.*(time|interval|wait|recovery)": (DURATION, "15s"),
+    r".+_address": (r"[^\s:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}|", "127.0.0.1:9090"),
+}
+# Addresses on which something listens; others name the same ones, to be called.
+LISTENING = re.compile(
+    r"(alertmanager|prometheus|\w+_exporter|nginx_local|metrics_(django|celery))(_listen)?_address"
+)
+SCRAPED_WITHIN = 60  # seconds: rules look at the last minutes, and a sample counts for five
+
+
+def megabytes(text):
+    """Return a size such as 512M or 10GB in MB; None if it is no fixed size."""
+    found = re.fullmatch(r"([0-9]+)([KMGTP])B?", str(text))
+    return int(found[1]) * 1024 ** ("KMGTP".index(found[2]) - 1) if found else None
+
+
+@functools.cache
+def options(roles):
+    """Return the roles' documented variables that have a default, by name."""
+    found = {}
+    for path in sorted(Path(roles).glob("*/meta/argument_specs.yml")):
+        found |= yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+    return {name: option for name, option in found.items() if not option.get("required")}
+
+
+def types(settings, documented):
+    """Yield the variables that are not of their type."""
+    for name, option in documented.items():
+        if name not in settings:
+            continue
+        value, wanted = settings[name], option["type"]
+        # Ansible would take a string for a list, and each role would then take it apart.
+        fits = not (wanted in ("list", "dict") and isinstance(value, str))
+        if not fits or ArgumentSpecValidator({name: option}).validate({name: value}).error_messages:
+            of = f" of {option['elements']}" if "elements" in option else ""
+            example = f", such as {option['default']}" if option.get("default") else ""
+            yield f"`{name}` is no {wanted}{of}{example}: {option['description']}"
+
+
+def forms(settings):
+    """Yield the variables whose service would not understand them."""
+    for name, value in settings.items():
+        for pattern, (form, example) in FORMS.items():
+            if re.fullmatch(pattern, name) and not re.fullmatch(form, str(value)):
+                yield f"`{name}` is {value}, which its service does not understand: {example}, say"
+    for name in ("alerts_for", "alerts_keep_firing_for"):
+        for alert, value in settings.get(name, {}).items():
+            if not re.fullmatch(DURATION, str(value)):
+                yield f"`{name}` says {value} for {alert}, which is no duration: 15m, say"
+    for name, instance in settings["redis_instances"].items():
+        if missing := {"port", "max_memory_mb", "policy", "persistent"} - set(instance):
+            yield f"`redis_instances` lacks {', '.join(sorted(missing))} for {name}"
+
+
+def ports(settings):
+    """Yield the ports that two services would listen on."""
+    taken = dict(HTTP_PORTS)
+    listening = {
+        name: str(settings[name]).rpartition(":")[2]
+        for name in settings
+        if LISTENING.fullmatch(name)
+    }
+    for name, instance in settings["redis_instances"].items():
+        listening[f"redis_instances.{name}.port"] = instance["port"]
+    for name, port in {"PostgreSQL": 5432, "ssh": 22, **listening}.items():
+        first = taken.setdefault(int(port), name)
+        if first != name:
+            yield f"Port {port} is used twice, by `{first}` and `{name}`: give one of them another"
+
+
+def memory(settings, machine):
+    """Yield the memory settings that do not fit the machine or the processes."""
+    redis = sum(int(one["max_memory_mb"]) for one in settings["redis_instances"].values())
+    postgresql = int(settings.get("postgresql_memory_mb", machine // 2))
+    if redis + postgresql > machine * 0.9:
+        yield (
+            f"`postgresql_memory_mb` ({postgresql}) and max_memory_mb of `redis_instances`"
+            f" ({redis}) leave nothing of the machine's {machine} MB to the others: lower them"
+        )
+
+
+def monitoring(settings):
+    """Yield what the alert rules could not work with."""
+    seconds = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+    interval = re.findall(r"([0-9]+)(ms|[smhdwy])", settings["prometheus_interval"])
+    if not 1 <= sum(int(number) * seconds[unit] for number, unit in interval) <= SCRAPED_WITHIN:
+        yield (
+            f"`prometheus_interval` is {settings['prometheus_interval']}: the alert rules look at"
+            f" the last minutes, so set 1s to {SCRAPED_WITHIN}s"
+        )
+    critical, low = (float(settings[f"alerts_disk_free_{one}"]) for one in ("critical", "low"))
+    if critical >= low:
+        yield f"`alerts_disk_free_critical` ({critical}) is not below `alerts_disk_free_low`"
+    for name in ("alerts_slo_availability", "alerts_slo_latency"):
+        if not 0 < float(settings[name]) < 1:
+            yield f"`{name}` is {settings[name]}: it is a share below 1, such as 0.999"
+
+
+def application(source, environment):
+    """Import the application's settings as its processes do; return them, and gunicorn's."""
+    os.environ.clear()
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    sys.path.insert(0, source)
+    return importlib.import_module("config.settings"), importlib.import_module("config.gunicorn")
+
+
+def processes(settings, machine, django, gunicorn):
+    """Yield what contradicts the application's settings."""
+    concurrency = int(settings["worker_concurrency"])
+    threads = gunicorn.workers * gunicorn.threads
+    # During a release two web units serve, and the new worker may start before the old one ends.
+    needed = 2 * (threads + concurrency) + OTHER_CONNECTIONS + RESERVED_CONNECTIONS
+    allowed = int(settings["postgresql_max_connections"])
+    if django.DATABASES["default"]["HOST"] in ("127.0.0.1", "localhost") and needed > allowed:
+        yield (
+            f"`postgresql_max_connections` is {allowed}, but WEB_WORKERS ({gunicorn.workers}) x"
+            f" WEB_THREADS ({gunicorn.threads}) and `worker_concurrency` ({concurrency}) need"
+            f" {needed}, since a release runs the old and the new beside each other: set it to"
+            f" {needed} or more, or lower WEB_WORKERS or WEB_THREADS in `jewelry_environment`"
+        )
+    for name, count, what in (
+        ("web_memory_max", gunicorn.workers, "WEB_WORKERS"),
+        ("worker_memory_max", concurrency, "`worker_concurrency`"),
+    ):
+        limit, least = megabytes(settings[name]), (count + 1) * PROCESS_MB
+        if limit is not None and limit < least:
+            yield f"`{name}` is {settings[name]}, but {what} ({count}) needs {least}M or more"
+    if 2 * gunicorn.workers * PROCESS_MB + concurrency * PROCESS_MB > machine * 0.9:
+        yield (
+            f"WEB_WORKERS ({gunicorn.workers}) and `worker_concurrency` ({concurrency}), some"
+            f" {PROCESS_MB} MB each and twice that in a release, do not fit into the machine's"
+            f" {machine} MB: lower them"
+        )
+    if int(settings["nginx_application_timeout"]) > gunicorn.graceful_timeout:
+        yield (
+            f"`nginx_application_timeout` is {settings['nginx_application_timeout']}, but a release"
+            f" lets requests end for {gunicorn.graceful_timeout} s only: set that or less"
+        )
+    transport = django.CELERY_BROKER_TRANSPORT_OPTIONS
+    limits = [
+        ("the soft time limit of tasks", django.CELERY_TASK_SOFT_TIME_LIMIT),
+        ("the time limit of tasks", django.CELERY_TASK_TIME_LIMIT),
+        ("`worker_stop_timeout`", int(settings["worker_stop_timeout"])),
+        ("the broker's visibility timeout", transport["visibility_timeout"]),
+    ]
+    for (first, shorter), (second, longer) in itertools.pairwise(limits):
+        if shorter >= longer:
+            yield f"{first} ({shorter} s) must be below {second} ({longer} s), or tasks run twice"
+
+
+def of_roles(settings, roles, machine):
+    """Return what is wrong with the roles' variables; what cannot be read is named first."""
+    return (
+        list(types(settings, options(roles)))
+        or list(forms(settings))
+        or [*ports(settings), *memory(settings, machine), *monitoring(settings)]
+    )
+
+
+def main():
+    """Print the faults of what standard input holds."""
+    given = json.load(sys.stdin)
+    machine = int(given["memory_mb"])
+    # Defaults that Ansible computes are right by themselves.
+    settings = {k: v for k, v in given["settings"].items() if "{{" not in str(v)}
+    faults = of_roles(settings, given["roles"], machine)
+    try:
+        django, gunicorn = application(given["source"], given["environment"])
+    except ModuleNotFoundError as error:
+        faults.append(
+            f"the Python of this ansible-playbook lacks {error.name}, with which the application's"
+            " settings are checked: make .venv/.installed, then .venv/bin/ansible-playbook"
+        )
+    except Exception as error:  # whatever the application refuses
+        known = type(error).__name__ == "ImproperlyConfigured"
+        reason = str(error) if known else f"{type(error).__name__} when its settings are read"
+        faults.append(f"the application refuses `jewelry_environment`: {reason}")
+    else:
+        faults += [] if faults else processes(settings, machine, django, gunicorn)
+    json.dump(faults, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
