@@ -273,7 +273,11 @@ def answers(monkeypatch, tmp_path_factory, inventory, refused):
     cases = {}
     for name, (variables, *_) in CASES.items():
         (facts / remembered.name.replace(MACHINE, name)).write_text(remembered.read_text())
-        text = re.sub(r": ((SITE|OTHER|KEY)[.])", rf": {folder}/\1", yaml.safe_dump(variables, sort_keys=False))
+        text = re.sub(
+            r": ((SITE|OTHER|KEY)[.])",
+            rf": {folder}/\1",
+            yaml.safe_dump(variables, sort_keys=False),
+        )
         cases[name] = {"lab_secrets": str(folder / "secrets"), **yaml.safe_load(text)}
     inventory[1]["cases"] = {"hosts": cases}
     words = dict.fromkeys([MACHINE, *CASES], "")
