@@ -31,6 +31,9 @@ DATABASES["default"] |= {
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }
+# Seconds after which the database gives up a statement of a web process (config/wsgi.py): before
+# nginx gives up the request (60 s), or it would work on when nobody waits any more.
+WEB_STATEMENT_TIMEOUT = env.integer("WEB_STATEMENT_TIMEOUT", default=15, minimum=1)
 
 CACHES = {
     "default": {
@@ -62,7 +65,7 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 INSTALLED_APPS = [
     "django_prometheus",
-    "django.contrib.admin",
+    "config.apps.PlatformAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

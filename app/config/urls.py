@@ -9,8 +9,6 @@ from apps.core.token import LogoutView, TokenView
 from apps.inventory.api import ItemViewSet, StockValuationViewSet
 from apps.sales.api import SaleViewSet
 
-admin.site.site_header = admin.site.site_title = "Jewelry SaaS Platform"
-
 router = SimpleRouter()
 router.register("items", ItemViewSet, basename="item")
 router.register("valuations", StockValuationViewSet, basename="valuation")

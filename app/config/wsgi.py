@@ -2,6 +2,7 @@
 
 import os
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
@@ -20,6 +21,11 @@ class Request(WSGIRequest):
         content_type = meta.get("CONTENT_TYPE", "")
         self.content_type, self.content_params = parse_header_parameters(content_type)
 
+
+# Only here: migrations and tasks may take their time.
+_options = settings.DATABASES["default"]["OPTIONS"]
+_limit = f"-c statement_timeout={settings.WEB_STATEMENT_TIMEOUT}s"
+_options["options"] = f"{_options.get('options', '')} {_limit}".strip()
 
 application = get_wsgi_application()
 application.request_class = Request

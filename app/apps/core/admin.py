@@ -37,7 +37,9 @@ class UserAdmin(DjangoUserAdmin):
     """Django's, and the tenant."""
 
     list_display = ["username", "tenant", "email", "is_superuser", "is_active", "last_login"]
-    list_filter = ["is_superuser", "is_active", "tenant"]
+    list_filter = ["is_superuser", "is_active"]  # no tenant: there are thousands
+    search_fields = [*DjangoUserAdmin.search_fields, "=tenant__slug"]
+    search_help_text = "User name, name, e-mail address or, in full, the shop's slug."
     list_select_related = ["tenant"]
     autocomplete_fields = ["tenant"]
     fieldsets = [(None, {"fields": ["tenant"]}), *DjangoUserAdmin.fieldsets]

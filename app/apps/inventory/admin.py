@@ -11,9 +11,10 @@ class ItemAdmin(admin.ModelAdmin):
     """All tenants' items."""
 
     list_display = ["sku", "name", "tenant", "metal", "karat", "price", "stock", "low_stock_level"]
-    list_filter = ["metal", "tenant"]
+    list_filter = ["metal"]
     list_select_related = ["tenant"]
-    search_fields = ["sku", "name"]
+    search_fields = ["sku", "name", "=tenant__slug"]
+    search_help_text = "SKU, name or, in full, the shop's slug."
     autocomplete_fields = ["tenant"]
 
     def save_model(self, request, obj, form, change) -> None:
@@ -26,6 +27,7 @@ class StockValuationAdmin(ReadOnly, admin.ModelAdmin):
     """Written by a task, read by people."""
 
     list_display = ["day", "tenant", "items", "pieces", "value"]
-    list_filter = ["tenant"]
     list_select_related = ["tenant"]
+    search_fields = ["=tenant__slug"]
+    search_help_text = "The shop's slug, in full."
     date_hierarchy = "day"
