@@ -25,6 +25,10 @@ FAMILIES = {
         "redis_keyspace_hits_total",
     ],
     "http://127.0.0.1:9113/metrics": ["nginx_up 1", "nginx_http_requests_total"],
+    "http://127.0.0.1:4040/metrics": [
+        'nginx_http_responses_total{answered_by="application",status="200"}',
+        'nginx_upstream_response_seconds_bucket{le="0.5"}',
+    ],
     "http://127.0.0.1:9115/metrics": ["blackbox_exporter_build_info{"],
     "http://127.0.0.1:9090/prometheus/metrics": [
         "prometheus_tsdb_head_series",
@@ -72,6 +76,7 @@ def test_targets_are_those_of_the_inventory_and_all_are_up(host, prometheus, eve
         ("postgres", "database", 1),
         ("redis", "cache", 2),  # broker and cache
         ("nginx", "proxy", 1),
+        ("nginx_log", "proxy", 1),
         ("blackbox", "proxy", 2),  # /healthz and /readyz
         ("prometheus", "monitoring", 1),
         ("alertmanager", "monitoring", 1),

@@ -14,6 +14,7 @@ UNITS = [
     "prometheus-alertmanager",
     "prometheus-blackbox-exporter",
     "prometheus-nginx-exporter",
+    "prometheus-nginx-log-exporter",
     "prometheus-node-exporter",
     "prometheus-postgres-exporter",
     "prometheus-redis-exporter",
