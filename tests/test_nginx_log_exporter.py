@@ -149,6 +149,16 @@ def test_a_visitor_cannot_forge_a_line(nginx):
     assert ("nginx_http_responses_total", "500", "application") not in samples(nginx.exporter())
 
 
+def test_other_buckets_begin_anew(nginx, monkeypatch):
+    nginx.answer(2)
+    assert counted(nginx.exporter()) == 2
+    monkeypatch.setattr(exporter, "BUCKETS", (0.5, 1.0))
+    nginx.answer()
+    found = samples(nginx.exporter())
+    assert found["nginx_upstream_response_seconds_count",] == 1
+    assert found["nginx_http_responses_total", "200", "application"] == 3
+
+
 def test_a_state_that_is_none_is_refused_in_words(nginx, monkeypatch):
     nginx.state.write_text("{}")
     arguments = ["-", "--log", str(nginx.log), "--state", str(nginx.state), "--listen", "::1:0"]

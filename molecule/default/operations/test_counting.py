@@ -386,3 +386,100 @@ def test_strangers_cannot_make_series(host, page):
 
     once = series(1)
     assert series(1000) - once == set()
+
+
+@pytest.fixture
+def answers(host):
+    """Return a function that gives what visitors got, as the exporter of nginx's log counts it."""
+
+    def read():
+        page = host.check_output("curl -sSf http://127.0.0.1:4040/metrics")
+        (family,) = (
+            family for family in text_string_to_metric_families(page)
+            if family.name == "nginx_http_responses"
+        )  # fmt: skip
+        return Counter(
+            {
+                (one.labels["answered_by"], one.labels["status"]): int(one.value)
+                for one in family.samples
+            }
+        )
+
+    return read
+
+
+def ask(address, path):
+    """Return the status of an answer on a connection of its own, None if there was none."""
+    connection = http.client.HTTPSConnection(address, context=UNTRUSTED, timeout=60)
+    try:
+        connection.request("GET", path)
+        return str(connection.getresponse().status)
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def test_what_nginx_answers_itself_is_counted(
+    host, answers, activate, live, prometheus, eventually
+):
+    address = host.interface("host0").addresses[0]
+    log, exporter = "/var/log/nginx/access.log", "prometheus-nginx-log-exporter"
+    # Who answers while the application runs; nobody where nobody counts.
+    paths = {
+        "/": "application",
+        "/static/nothing": "nginx",
+        "/healthz": "",
+        "/prometheus/api/v1/": "",
+    }
+    over = threading.Event()
+
+    def client(_):
+        counted = Counter()
+        while not over.is_set():
+            for path, by in paths.items():
+                if (status := ask(address, path)) and by:
+                    counted["nginx" if status == "502" else by, status] += 1
+        return counted
+
+    def live_web(verb):
+        host.check_output(f"systemctl {verb} {live()}.socket {live()}.service")
+
+    def rotate():
+        host.check_output(
+            f"mv {log} {log}.1 && install -o www-data -g adm -m 640 /dev/null {log}"
+            " && invoke-rc.d nginx rotate"
+        )
+
+    before = answers()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        running = [pool.submit(client, number) for number in range(CLIENTS)]
+        try:
+            time.sleep(1)
+            live_web("stop")
+            time.sleep(3)
+            rotate()
+            time.sleep(1)
+            live_web("start")
+            host.check_output(f"systemctl restart {exporter} && systemctl reload nginx")
+            time.sleep(1)
+            host.check_output(f"kill -KILL $(systemctl show --value -p MainPID {exporter})")
+            rotate()
+            host.check_output("systemctl restart nginx")
+            time.sleep(1)
+        finally:
+            live_web("start")
+            over.set()
+        counted = sum((one.result() for one in running), Counter())
+
+    eventually(lambda: host.run("curl -sf http://127.0.0.1:4040/metrics").rc == 0)
+    assert counted["nginx", "502"] > 20
+    assert counted["application", "200"] > 20
+    assert answers() - before == counted
+    failing = "host:http_errors:ratio_rate5m > 0.01"
+    eventually(lambda: prometheus("query", query=failing)["result"])
+    # Neither a release nor what looks whether the site is well.
+    before = answers()
+    activate()
+    host.check_output("jewelry-status --wait 60")
+    assert answers() == before
