@@ -12,10 +12,10 @@ PAGERS = ["email", "slack", "pagerduty", "sns", "sms"]
 ROUTES = {
     "severity=page service=web": PAGERS,
     "severity=page service=database": [*PAGERS, "email-database"],
-    "severity=page service=cache": [*PAGERS, "webhook-cache-team"],
+    "severity=page service=broker": [*PAGERS, "webhook-broker-team"],
     "severity=ticket service=web": [*ADMIN, "webhook-tickets"],
     "severity=ticket service=database": [*ADMIN, "email-database", "webhook-tickets"],
-    "severity=ticket service=cache": [*ADMIN, "webhook-tickets", "webhook-cache-team"],
+    "severity=ticket service=broker": [*ADMIN, "webhook-tickets", "webhook-broker-team"],
     "severity=none service=web": ["none"],
     "severity=critical": [*ADMIN, "webhook-tickets"],  # somebody else's rule
     "service=web": [*ADMIN, "webhook-tickets"],
@@ -126,7 +126,7 @@ def test_secrets_are_files_that_alertmanager_alone_reads(host):
         "slack_url",
         "sms_token",
         "sms_url",
-        "webhook-cache-team.url",
+        "webhook-broker-team.url",
         "webhook-tickets.url",
     }
     owners = host.check_output(f"stat -c '%U %G %a' {folder.path}/*").splitlines()

@@ -18,8 +18,12 @@ testinfra_hosts = ["ansible://monitoring"]
 
 INVENTORY = Path(__file__).parents[1] / "inventory"
 
-CAUSES = {"PostgreSQLDown": 10, "RedisDown": 10, "NginxDown": 10, "DiskSpaceCritical": 10}
-SYMPTOMS = {"ProbeFailing": 20, "CeleryWorkerDown": 20, "CeleryBeatSilent": 20, "TargetDown": 20}
+CAUSES = dict.fromkeys(
+    ("PostgreSQLDown", "RedisBrokerDown", "RedisCacheDown", "NginxDown", "DiskSpaceCritical"), 10
+)
+SYMPTOMS = dict.fromkeys(
+    ("ProbeFailing", "SiteNotReady", "CeleryWorkerDown", "CeleryBeatSilent", "TargetDown"), 20
+)
 SECONDS = CAUSES | SYMPTOMS
 QUICK = {
     "alerts_for": {name: f"{seconds}s" for name, seconds in SECONDS.items()},
@@ -28,8 +32,9 @@ QUICK = {
     "prometheus_interval": "5s",
 }
 
-# Whom a page reaches, besides those of one service.
+# Whom a page and a ticket reach, besides those of one service.
 PAGERS = {"admin@example.org", "slack", "pagerduty", "sns", "sms"}
+READERS = {"admin@example.org", "slack", "tickets"}
 PROMETHEUS = "http://127.0.0.1:9090/prometheus"
 PATH = "/var/lib/private/receiver/messages"
 
@@ -46,6 +51,7 @@ class Fault:
     alert: str
     symptoms: set = field(default_factory=set)
     others: set = field(default_factory=set)  # channels of the service alone
+    reaches: set = field(default_factory=lambda: PAGERS)
 
 
 def stopped(*units, **more):
@@ -68,15 +74,20 @@ FAULTS = {
     "PostgreSQL": stopped(
         "postgresql@17-main",
         alert="PostgreSQLDown",
-        symptoms={"ProbeFailing"},
+        symptoms={"SiteNotReady"},
         others={"dba@example.org"},
     ),
-    "Redis": stopped(
+    "broker": stopped(
         "redis-server@broker",
+        alert="RedisBrokerDown",
+        symptoms={"CeleryWorkerDown"},
+        others={"broker-team"},
+    ),
+    "cache": stopped(
         "redis-server@cache",
-        alert="RedisDown",
-        symptoms={"ProbeFailing", "CeleryWorkerDown"},
-        others={"cache-team"},
+        alert="RedisCacheDown",
+        symptoms={"SiteNotReady"},
+        reaches=READERS,
     ),
     "nginx": stopped("nginx", alert="NginxDown", symptoms={"ProbeFailing"}),
 }
@@ -182,7 +193,7 @@ def trial(host, healthy, messages, firing, known, eventually):
     @contextmanager
     def broken(name):
         fault = FAULTS[name]
-        channels = PAGERS | fault.others
+        channels = fault.reaches | fault.others
         host.check_output(fault.breaks)
         try:
             began = time.monotonic()
@@ -221,7 +232,18 @@ def test_restarts_neither_end_nor_repeat_what_fires(host, trial, messages, firin
         assert told(messages()[before:]) == told(messages()[before:], resolved=True) == {}
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if name != "node_exporter"])
+def test_without_the_cache_the_site_is_up_and_nobody_is_woken(trial, site, prometheus):
+    with trial("cache"):
+        assert site("GET", "/")[0] == 200
+        found = prometheus("query", query='service:up{service=~"web|readiness|broker|cache"}')
+        up = {one["metric"]["service"]: one["value"][1] for one in found["result"]}
+        assert up == {"web": "1", "readiness": "0", "broker": "1", "cache": "0"}
+
+
+ELSEWHERE = {"node_exporter", "cache"}
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in ELSEWHERE])
 def test_a_fault_is_told_and_so_is_its_end(trial, name):
     with trial(name):
         pass
