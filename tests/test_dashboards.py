@@ -19,6 +19,53 @@ DASHBOARDS = build_dashboards.load()
 NAMES = [dashboard["name"] for dashboard in DASHBOARDS]
 
 
+ALERTS = FILES.parents[1] / "alerts"
+# What is Critical wakes somebody: the tile's alert, and its threshold if an operator may set it.
+CRITICAL = {
+    ("cache", "Broker"): ("RedisBrokerDown", None),
+    ("cache", "Broker evictions"): ("RedisBrokerEvicting", None),
+    ("cache", "Broker's file"): ("RedisPersistenceFailing", None),
+    ("cache", "Broker's memory"): ("RedisMemoryHigh", "alerts_redis_memory_high"),
+    ("celery", "Beat"): ("CeleryBeatSilent", "alerts_beat_silent_seconds"),
+    ("celery", "Worker"): ("CeleryWorkerDown", None),
+    ("database", "PostgreSQL"): ("PostgreSQLDown", None),
+    ("monitoring", "Failed messages"): ("AlertmanagerNotificationsFailing", None),
+    ("monitoring", "Targets down"): ("TargetDown", None),
+    ("monitoring", "Undelivered alerts"): ("PrometheusNotificationsFailing", None),
+    ("nginx", "Certificate"): ("ProbeFailing", None),
+    ("nginx", "Its own errors"): ("NginxErrors", "alerts_http_errors_high"),
+    ("nginx", "Site"): ("ProbeFailing", None),
+    ("nginx", "nginx"): ("NginxDown", None),
+    ("services", "Beat"): ("CeleryBeatSilent", "alerts_beat_silent_seconds"),
+    ("services", "Broker"): ("RedisBrokerDown", None),
+    ("services", "Celery worker"): ("CeleryWorkerDown", None),
+    ("services", "Certificate"): ("ProbeFailing", None),
+    ("services", "PostgreSQL"): ("PostgreSQLDown", None),
+    ("services", "Server errors"): ("DjangoErrors", "alerts_http_errors_high"),
+    ("services", "Site"): ("ProbeFailing", None),
+    ("services", "Targets down"): ("TargetDown", None),
+    ("system", "Fullest disk"): ("DiskSpaceCritical", "alerts_disk_free_critical"),
+    ("web", "Budget burns"): ("AvailabilityBudgetBurningFast", None),
+    ("web", "Server errors"): ("DjangoErrors", "alerts_http_errors_high"),
+    ("web", "Web processes"): ("ProbeFailing", None),
+}
+# What is a Warning waits for the next day; those that have no alert are not here.
+WARNING = {
+    ("celery", "Failures"): "alerts_task_failures_high",
+    ("celery", "Wait, 95 % within"): "alerts_queue_wait_seconds",
+    ("celery", "Waiting"): "alerts_queue_length",
+    ("database", "Connections"): "alerts_postgresql_connections_high",
+    ("database", "Found in memory"): "alerts_postgresql_cache_hit_low",
+    ("database", "Longest transaction"): "alerts_postgresql_transaction_seconds",
+    ("services", "Certificate"): "alerts_certificate_days",
+    ("system", "CPU used"): "alerts_cpu_high",
+    ("system", "Fullest disk"): "alerts_disk_free_low",
+    ("system", "Load per core"): "alerts_load_per_core_high",
+    ("system", "Memory used"): "alerts_memory_free_low",
+    ("web", "95 % within"): "alerts_http_latency_seconds",
+}
+
+
 @pytest.fixture(scope="module")
 def built():
     return build_dashboards.build(Path(__file__).parents[1] / "docs/runbooks")
@@ -47,6 +94,28 @@ def test_expressions_use_the_placeholders(dashboard):
             assert set(re.findall(r"\$\w+", expression)) <= {"$host", "$window"}
             assert by_host == ("$host" in expression), f"{panel['title']} ignores the chosen host"
             assert "queries" in panel or "$window" not in expression, panel["title"]
+
+
+def test_tiles_are_as_bad_as_their_alerts():
+    rules = "".join(path.read_text() for path in sorted(ALERTS.rglob("*.yml.j2")))
+    severity = dict(re.findall(r"- alert: (\w+)\n.*?severity: (\w+)", rules, re.DOTALL))
+    defaults = yaml.safe_load((ALERTS / "defaults/main.yml").read_text())
+    levels = {
+        (dashboard["name"], tile["title"]): tile["thresholds"]
+        for dashboard in DASHBOARDS
+        for tile in dashboard["tiles"]
+    }
+
+    def threshold(variable):  # a tile shows what is used, the variable says what is free
+        value = defaults[variable]
+        return pytest.approx(1 - value if "_free_" in variable else value)
+
+    assert {tile for tile, found in levels.items() if "critical" in found} == set(CRITICAL)
+    for tile, (alert, variable) in CRITICAL.items():
+        assert severity[alert] == "page", tile
+        assert not variable or levels[tile]["critical"]["value"] == threshold(variable), tile
+    for tile, variable in WARNING.items():
+        assert levels[tile]["warning"]["value"] == threshold(variable), tile
 
 
 @pytest.mark.parametrize(
