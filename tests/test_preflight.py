@@ -134,6 +134,14 @@ def test_what_a_service_would_not_understand(settings, words):
         ({"metrics_celery_address": "127.0.0.1:9100"}, "Port 9100 is used twice, by"),
         ({"prometheus_address": "127.0.0.1:5432"}, "Port 5432 is used twice"),
         ({"nginx_local_address": "127.0.0.1:443"}, "Port 443 is used twice"),
+        ({"prometheus_address": "127.0.0.1:9190"}, "`prometheus_address` is 127.0.0.1:9190"),
+        (
+            {
+                "prometheus_targets": {"node": [{"host": "a", "address": "127.0.0.1:9100"}]},
+                "node_exporter_address": "127.0.0.1:9101",
+            },
+            "`node_exporter_address` is 127.0.0.1:9101, where Prometheus reads nothing",
+        ),
         ({"postgresql_memory_mb": 1500}, "leave nothing of the machine's 2000 MB"),
         ({"prometheus_interval": "2m"}, "`prometheus_interval` is 2m"),
         ({"alerts_disk_free_critical": 0.2}, "(0.2) is not below `alerts_disk_free_low`"),

@@ -101,6 +101,29 @@ def ports(settings):
             yield f"Port {port} is used twice, by `{first}` and `{name}`: give one of them another"
 
 
+def references(settings):
+    """Yield the addresses at which one service looks for another in vain."""
+    for name, of in (
+        ("nginx_metrics_address", "metrics_django_address"),
+        ("nginx_prometheus_address", "prometheus_address"),
+        ("prometheus_blackbox_address", "blackbox_exporter_address"),
+    ):
+        if settings[name] != settings[of]:
+            yield f"`{name}` is {settings[name]}, but `{of}` is {settings[of]}: set both alike"
+    read = {
+        target["address"]
+        for targets in settings.get("prometheus_targets", {}).values()
+        for target in targets
+    }
+    for name, address in settings.items():
+        scraped = LISTENING.fullmatch(name) and not name.startswith(("nginx_local", "blackbox"))
+        if read and scraped and address not in read:
+            yield (
+                f"`{name}` is {address}, where Prometheus reads nothing: leave it as it is, or"
+                " change `prometheus_targets` too"
+            )
+
+
 def memory(settings, machine):
     """Yield the memory settings that do not fit the machine or the processes."""
     redis = sum(int(one["max_memory_mb"]) for one in settings["redis_instances"].values())
@@ -187,7 +210,12 @@ def of_roles(settings, roles, machine):
     return (
         list(types(settings, options(roles)))
         or list(forms(settings))
-        or [*ports(settings), *memory(settings, machine), *monitoring(settings)]
+        or [
+            *ports(settings),
+            *references(settings),
+            *memory(settings, machine),
+            *monitoring(settings),
+        ]
     )
 
 
