@@ -134,6 +134,47 @@ def test_probes_trust_the_certificate(prometheus, eventually):
     assert eventually(lambda: probed() == wanted)
 
 
+def test_name_that_does_not_lead_here_yet_is_said_and_is_no_fault(as_root):
+    as_root.check_output("cp /etc/hosts /run/hosts")
+    as_root.check_output("sed -i '/ shop[.]example[.]org$/d' /etc/hosts")
+    try:
+        status = as_root.run("jewelry-status")
+    finally:
+        as_root.check_output("cp /run/hosts /etc/hosts")
+    assert status.rc == 0, status.stdout
+    own = as_root.check_output("hostname --all-ip-addresses").split()[0]
+    assert f"DNS: {NAME} " in status.stdout
+    assert f"this machine has {own}" in status.stdout
+
+
+def test_probes_trust_the_certificate_in_use(as_root, play):
+    own = play(INVENTORY, "site.yml", "--tags", "nginx", "-e", "nginx_certificate=")
+    assert own.returncode == 0, own.stdout
+    self_signed = as_root.run("jewelry-status --wait 30")
+
+    back = play(INVENTORY, "site.yml", "--tags", "nginx")
+    assert back.returncode == 0, back.stdout
+    signed = as_root.run("jewelry-status --wait 30")
+
+    assert self_signed.rc == 0, self_signed.stdout
+    assert "certificate self-signed: browsers warn of it" in self_signed.stdout
+    assert signed.rc == 0, signed.stdout
+    assert "certificate " not in signed.stdout
+
+
+def test_certificate_that_visitors_refuse_is_named(as_root):
+    """The machine forgets the CA: as if a certificate were another than the probes expect."""
+    trusted = "/etc/nginx/tls/trusted-by-probes.crt"
+    as_root.check_output(f"cp -P {trusted} /run/trusted; ln -sfn self-signed.crt {trusted}")
+    try:
+        status = as_root.run("jewelry-status")
+    finally:
+        as_root.check_output(f"rm {trusted}; cp -P /run/trusted {trusted}")
+    assert status.rc == 1
+    assert f"the probe of https://{NAME}/healthz fails: " in status.stdout
+    assert "certificate signed by unknown authority" in status.stdout
+
+
 def test_sudo_leaves_no_secret_in_the_journal(as_root):
     secrets = [path.read_text().strip() for path in (FOLDER / "secrets").iterdir()]
     journal = as_root.check_output("journalctl --no-pager --output cat")
