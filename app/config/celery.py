@@ -37,6 +37,11 @@ app.conf.beat_schedule = {
         "schedule": 3600,
         "options": {"expires": 1800},
     },
+    "clean-idempotency-keys": {
+        "task": "apps.sales.tasks.clean_idempotency_keys",
+        "schedule": 3600,
+        "options": {"expires": 1800},
+    },
     "low-stock-scan": {
         "task": "apps.inventory.tasks.low_stock_scan",
         "schedule": crontab(hour=7, minute=0),

@@ -1,9 +1,14 @@
 """What several tests need."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
+from celery.contrib.testing.worker import start_worker
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from knox.models import AuthToken
 from kombu import pools
@@ -58,6 +63,56 @@ def api_of(user: User) -> APIClient:
     _, token = AuthToken.objects.create(user)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
     return client
+
+
+def queued() -> int:
+    """How many tasks wait in the broker."""
+    with celery_app.connection_for_read() as broker:
+        return broker.default_channel.queue_declare("celery", passive=False).message_count
+
+
+def work_off() -> int:
+    """Run what waits in the queue, in its order, until nothing does; how many tasks that were."""
+    count = 0
+    with celery_app.connection_for_read() as broker, broker.SimpleQueue("celery") as queue:
+        while queued():
+            message = queue.get()
+            arguments, options, _ = message.payload
+            celery_app.tasks[message.headers["task"]](*arguments, **options)
+            message.ack()
+            count += 1
+    return count
+
+
+@contextmanager
+def worker() -> Iterator[None]:
+    """A Celery worker in a thread, on the real broker."""
+    with start_worker(celery_app, pool="solo", perform_ping_check=False, shutdown_timeout=20):
+        yield
+
+
+def at_once(*calls) -> list:
+    """Run each call in a thread of its own; their results, or the errors they raised."""
+    results = [None] * len(calls)
+    start = threading.Barrier(len(calls))
+
+    def run(number, call):
+        try:
+            start.wait()
+            results[number] = call()
+        except Exception as error:
+            results[number] = error
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=run, args=(number, call)) for number, call in enumerate(calls)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
 
 
 @pytest.fixture

@@ -17,7 +17,14 @@ from apps.sales.models import Sale, SaleLine
 from apps.sales.services import sell
 from tests.conftest import make_item, make_tenant, make_user
 
-LISTS = ["core/tenant", "core/user", "inventory/item", "inventory/stockvaluation", "sales/sale"]
+LISTS = [
+    "core/tenant",
+    "core/user",
+    "inventory/item",
+    "inventory/stockvaluation",
+    "sales/sale",
+    "sales/salevoid",
+]
 SHOPS, ROWS = 1700, 2000
 
 

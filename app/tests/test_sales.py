@@ -2,32 +2,23 @@
 
 import threading
 import time
-from contextlib import contextmanager
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from celery.contrib.testing.worker import start_worker
-from django.db import connection
-from django.utils import timezone
+from django.db import transaction
 
+from apps.core.models import Tenant
 from apps.inventory.models import Item
 from apps.sales import services
 from apps.sales.models import Sale, SaleLine
 from apps.sales.services import OutOfStock, UnknownItems, sell
-from apps.sales.tasks import send_receipt, send_unsent_receipts
+from apps.sales.tasks import receipt
 from config.celery import app as celery_app
-from tests.conftest import make_item, make_tenant, make_user
+from tests.conftest import at_once, make_item, make_tenant, make_user, queued, worker
 from tests.services import free_port
 
 SALES = "/api/v1/sales/"
 CUSTOMER = "customer@example.com"
-
-
-def queued() -> int:
-    """How many tasks wait in the broker."""
-    with celery_app.connection_for_read() as broker:
-        return broker.default_channel.queue_declare("celery", passive=False).message_count
 
 
 def stocks() -> dict[str, int]:
@@ -68,7 +59,9 @@ def test_the_api_sells_lists_and_shows(api, item):
     sale = created.json()
     assert sale["total"] == "200.00"
     assert sale["sold_by"] == "anna"
-    assert sale["lines"] == [{"sku": item.sku, "quantity": 2, "unit_price": "100.00"}]
+    assert (sale["number"], sale["currency"], sale["void"]) == (1, "EUR", None)
+    line = {"sku": item.sku, "name": item.name, "quantity": 2, "unit_price": "100.00"}
+    assert sale["lines"] == [line]
     assert api.get(SALES).json()["results"] == [sale]
     assert api.get(f"{SALES}{sale['id']}/").json() == sale
 
@@ -112,30 +105,6 @@ def test_sales_cannot_be_changed(api, user, item):
 # -- At the same time
 
 
-def at_once(*calls) -> list:
-    """Run each call in a thread of its own; their results, or the errors they raised."""
-    results = [None] * len(calls)
-    start = threading.Barrier(len(calls))
-
-    def run(number, call):
-        try:
-            start.wait()
-            results[number] = call()
-        except Exception as error:
-            results[number] = error
-        finally:
-            connection.close()
-
-    threads = [
-        threading.Thread(target=run, args=(number, call)) for number, call in enumerate(calls)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return results
-
-
 @pytest.mark.django_db(transaction=True)
 def test_the_last_piece_is_sold_once(user, tenant, monkeypatch):
     make_item(tenant, "LAST", stock=1)
@@ -148,6 +117,47 @@ def test_the_last_piece_is_sold_once(user, tenant, monkeypatch):
     assert sorted(type(result).__name__ for result in results) == ["OutOfStock", "Sale"]
     assert stocks() == {"LAST": 0}
     assert Sale.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_receipt_numbers_have_no_gaps(user, tenant):
+    make_item(tenant, "A", stock=9)
+    make_item(tenant, "B", stock=10)
+    sales = [lambda sku=sku: sell(user, {sku: 1}) for sku in "AB" * 10]
+    results = at_once(*sales)  # one of them gets a number, and then too little stock for its line
+    assert [type(result).__name__ for result in results].count("Sale") == 19
+    numbers = Sale.objects.order_by("number").values_list("number", flat=True)
+    assert list(numbers) == list(range(1, 20))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_number_that_was_not_used_is_used_next(user, item):
+    with pytest.raises(RuntimeError), transaction.atomic():
+        assert sell(user, {item.sku: 1}).number == 1
+        raise RuntimeError
+    assert sell(user, {item.sku: 1}).number == 1
+    luna = make_tenant("luna")
+    make_item(luna)
+    assert sell(make_user(luna, "lena"), {"RING-1": 1}).number == 1
+
+
+def test_what_was_sold_stays_sold(api, user, tenant, item):
+    sale = sell(user, {item.sku: 1})
+    path = f"{SALES}{sale.pk}/"
+    before = api.get(path).json()
+    assert api.patch(f"/api/v1/items/{item.pk}/", {"sku": "NEW-1", "name": "Necklace"}).json()
+    make_item(tenant, "RING-1", name="Another", price="900.00")
+    Tenant.objects.update(
+        currency="CHF", company_name="Ruby", address="Elsewhere", time_zone="Asia/Tokyo"
+    )
+    assert api.get(path).json() == before
+    old = receipt(Sale.objects.get())
+    assert "1 x Gold ring (RING-1): 100.00 EUR each" in old.body
+    assert (old.body.splitlines()[0], "Elsewhere" in old.body) == ("Aurum", False)
+    new = receipt(sell(user, {"RING-1": 1}))
+    assert "1 x Another (RING-1): 900.00 CHF each" in new.body
+    assert new.body.startswith("Ruby\nElsewhere\n\nReceipt 2\nDate: ")
+    assert " JST\n" in new.body
 
 
 @pytest.mark.django_db(transaction=True)
@@ -183,7 +193,7 @@ def test_a_new_price_does_not_bring_sold_pieces_back(api, user, item, monkeypatc
     assert (status, item.price, item.stock) == (200, Decimal("1.00"), 0)
 
 
-# -- Receipts
+# -- Receipts (more: test_receipts.py)
 
 
 @pytest.fixture
@@ -191,57 +201,6 @@ def dead_broker(monkeypatch):
     """Nobody listens where the application looks for its broker."""
     address = f"redis://127.0.0.1:{free_port()}/0"
     monkeypatch.setattr(celery_app.conf, "broker_url", address)
-
-
-def sale_with_receipt(user, item) -> Sale:
-    return sell(user, {item.sku: 1}, CUSTOMER)
-
-
-def test_a_receipt_is_sent_once(user, item, mailoutbox):
-    sale = sale_with_receipt(user, item)
-    send_receipt(sale.pk)
-    send_receipt(sale.pk)
-    (mail,) = mailoutbox
-    assert mail.to == [CUSTOMER]
-    assert "Aurum" in mail.subject
-    assert "1 x Gold ring (RING-1): 100.00 each" in mail.body
-    sale.refresh_from_db()
-    assert sale.receipt_sent_at is not None
-
-
-def test_no_address_no_receipt(user, item, mailoutbox, django_capture_on_commit_callbacks):
-    with django_capture_on_commit_callbacks(execute=True):
-        sale = sell(user, {item.sku: 1})
-    send_receipt(sale.pk)
-    send_receipt(sale.pk + 1)
-    assert (queued(), mailoutbox) == (0, [])
-
-
-def test_a_mail_that_fails_stays_unsent(user, item, settings):
-    sale = sale_with_receipt(user, item)
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
-    with pytest.raises(ConnectionRefusedError):
-        send_receipt(sale.pk)
-    sale.refresh_from_db()
-    assert sale.receipt_sent_at is None
-
-
-def test_overdue_receipts_are_queued_again(user, item):
-    ages = {minutes: sale_with_receipt(user, item) for minutes in (0, 10, 20, 60 * 24 * 8)}
-    for minutes, sale in ages.items():
-        created = timezone.now() - timedelta(minutes=minutes)
-        Sale.objects.filter(pk=sale.pk).update(created_at=created)
-    Sale.objects.filter(pk=ages[20].pk).update(receipt_sent_at=timezone.now())
-    send_unsent_receipts()
-    assert queued() == 1  # not the new one, not the sent one, not the hopeless one
-
-
-@contextmanager
-def worker():
-    """A Celery worker in a thread, on the real broker."""
-    with start_worker(celery_app, pool="solo", perform_ping_check=False, shutdown_timeout=20):
-        yield
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,15 +1,18 @@
 """Periodic work on the stock, and how Celery is set up. (Receipts: test_sales.py.)"""
 
 from decimal import Decimal
+from smtplib import SMTPDataError, SMTPServerDisconnected
+from unittest.mock import Mock
 
 import pytest
+from celery.schedules import crontab, maybe_schedule
 from django.utils import timezone
 
 from apps.core.models import Tenant
-from apps.inventory.models import StockValuation
-from apps.inventory.tasks import daily_stock_valuation, low_stock_scan
+from apps.inventory.models import Item, StockValuation
+from apps.inventory.tasks import daily_stock_valuation, low_stock_scan, tell_of_low_stock
 from config.celery import app as celery_app
-from tests.conftest import make_item, make_tenant, make_user
+from tests.conftest import make_item, make_tenant, make_user, work_off
 
 
 def test_the_stock_is_valued_once_a_day(tenant):
@@ -38,11 +41,46 @@ def test_each_shop_is_told_of_its_own_low_stock_once_a_day(user, mailoutbox):
     make_item(user.tenant, "ENOUGH", stock=3, low_stock_level=2)
     make_item(luna, "PLENTY", stock=9, low_stock_level=1)
     make_item(closed, "NONE", stock=0, low_stock_level=1)
-    low_stock_scan.apply(throw=True)
-    low_stock_scan.apply(throw=True)
+    for _ in range(2):
+        low_stock_scan()
+        assert work_off() == 2  # one task for each active shop
     (mail,) = mailoutbox
     assert mail.to == ["anna@shop.test"]
     assert mail.body == "LOW Gold ring: 2 left"
+
+
+def test_a_mail_that_may_have_gone_out_is_not_sent_again(user, item, monkeypatch, mailoutbox):
+    Item.objects.update(low_stock_level=item.stock)
+    send = "django.core.mail.backends.locmem.EmailBackend.send_messages"
+
+    def fail(error, day):
+        with monkeypatch.context() as broken, pytest.raises(type(error)):
+            broken.setattr(send, Mock(side_effect=error))
+            tell_of_low_stock.run.__wrapped__(user.tenant_id, day)
+
+    fail(SMTPDataError(451, b"try later"), "2026-01-01")  # refused: nothing went out
+    tell_of_low_stock(user.tenant_id, "2026-01-01")
+    assert len(mailoutbox) == 1
+    fail(SMTPServerDisconnected("while it took the mail"), "2026-01-02")
+    tell_of_low_stock(user.tenant_id, "2026-01-02")
+    assert len(mailoutbox) == 1
+    tell_of_low_stock(user.tenant_id, "2026-01-03")
+    assert len(mailoutbox) == 2
+
+
+def test_all_stocks_are_valued_in_the_same_few_statements(tenant, django_assert_num_queries):
+    for number in range(20):
+        make_item(make_tenant(f"shop-{number}"), stock=number)
+    with django_assert_num_queries(3):
+        daily_stock_valuation()
+    assert StockValuation.objects.count() == 21
+
+
+def test_what_runs_often_does_not_pause_when_summer_time_ends():
+    """A crontab of every five minutes does, for 65."""
+    for name, entry in celery_app.conf.beat_schedule.items():
+        schedule = maybe_schedule(entry["schedule"])
+        assert not isinstance(schedule, crontab) or len(schedule.hour) == 1, name
 
 
 def test_every_scheduled_task_exists():

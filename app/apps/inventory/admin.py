@@ -17,6 +17,10 @@ class ItemAdmin(admin.ModelAdmin):
     search_help_text = "SKU, name or, in full, the shop's slug."
     autocomplete_fields = ["tenant"]
 
+    def get_readonly_fields(self, request, obj=None) -> list[str]:
+        """An item that is there stays its tenant's."""
+        return ["tenant"] if obj else []
+
     def save_model(self, request, obj, form, change) -> None:
         """Write only what was changed in the form: the stock may have been sold meanwhile."""
         obj.save(update_fields=form.changed_data if change else None)

@@ -6,7 +6,7 @@ cached under the old one is never read again and expires. A read that began befo
 stores its answer under the old token, where it harms nobody. Nor does the loss of the token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
-from apps.inventory.models import Item
+from apps.inventory.models import Item, items_changed
 
 SECONDS = 300  # how old an answer can be at worst, should the cache miss a change
 
@@ -48,10 +48,16 @@ def connect() -> None:
     """Forget a tenant's answers whenever one of its items was saved or deleted."""
     for signal in (post_save, post_delete):
         signal.connect(_item_changed, sender=Item, dispatch_uid="catalog")
+    items_changed.connect(_items_changed, dispatch_uid="catalog")
 
 
 def _item_changed(instance: Item, **kwargs) -> None:
-    transaction.on_commit(lambda: invalidate(instance.tenant_id), robust=True)
+    _items_changed([instance.tenant_id])
+
+
+def _items_changed(tenant_ids: Iterable[int], **kwargs) -> None:
+    for tenant_id in tenant_ids:
+        transaction.on_commit(lambda tenant_id=tenant_id: invalidate(tenant_id), robust=True)
 
 
 def _version_key(tenant_id: int) -> str:

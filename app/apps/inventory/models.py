@@ -5,12 +5,37 @@ from decimal import Decimal
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Count, F, Q, Sum
+from django.dispatch import Signal
 from django_prometheus.models import ExportModelOperationsMixin
 
 from apps.core.models import Tenant
 
 KARATS = (8, 9, 10, 14, 18, 20, 21, 22, 24)
+NOT_MOVED = "An item cannot be moved to another tenant."
+items_changed = Signal()  # with `tenant_ids`
 LOW_STOCK = Q(stock__lte=F("low_stock_level"))  # the items that shops should order again
+STOCK_VALUE = {"items": Count("pk"), "pieces": Sum("stock"), "value": Sum(F("stock") * F("price"))}
+
+
+class ItemQuerySet(models.QuerySet):
+    """Changes of many items at once send no signals, so they tell the catalogue's cache here."""
+
+    def update(self, **values) -> int:
+        """Change all items. None changes its tenant: see Item.save."""
+        if values.keys() & {"tenant", "tenant_id"}:
+            raise ValueError(NOT_MOVED)
+        tenants = set(self.order_by().values_list("tenant", flat=True).distinct())
+        changed = super().update(**values)
+        items_changed.send(self.model, tenant_ids=tenants)
+        return changed
+
+    update.alters_data = True
+
+    def bulk_create(self, items, *args, **kwargs) -> list["Item"]:
+        """Store the items."""
+        created = super().bulk_create(items, *args, **kwargs)
+        items_changed.send(self.model, tenant_ids={item.tenant_id for item in created})
+        return created
 
 
 class Item(ExportModelOperationsMixin("item"), models.Model):
@@ -46,6 +71,8 @@ class Item(ExportModelOperationsMixin("item"), models.Model):
     low_stock_level = models.PositiveIntegerField(
         default=0, help_text="At this stock or below, the shop is told."
     )
+
+    objects = ItemQuerySet.as_manager()
 
     class Meta:
         ordering = ["sku", "pk"]
@@ -85,12 +112,33 @@ class Item(ExportModelOperationsMixin("item"), models.Model):
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
 
+    @classmethod
+    def from_db(cls, db, field_names, values) -> "Item":
+        """Remember the tenant as the database has it."""
+        item = super().from_db(db, field_names, values)
+        item._stored_tenant_id = item.__dict__.get("tenant_id")
+        return item
+
+    def save(self, *args, **kwargs) -> None:
+        """Store. An item that was sold is on its tenant's receipts, so none changes its tenant."""
+        if getattr(self, "_stored_tenant_id", None) not in (None, self.tenant_id):
+            raise ValueError(NOT_MOVED)
+        super().save(*args, **kwargs)
+
+
+class LowStockMail(models.Model):
+    """The day for which a tenant was last told of low stock."""
+
+    tenant = models.OneToOneField(Tenant, on_delete=models.CASCADE, primary_key=True)
+    day = models.DateField()
+
+    def __str__(self) -> str:
+        return f"{self.tenant}, {self.day}"
+
 
 def stock_value(tenant: Tenant) -> dict[str, Decimal | int]:
     """What the tenant's stock is worth now: items, pieces and value."""
-    total = tenant.items.aggregate(
-        items=Count("pk"), pieces=Sum("stock"), value=Sum(F("stock") * F("price"))
-    )
+    total = tenant.items.aggregate(**STOCK_VALUE)
     return {name: number or 0 for name, number in total.items()}
 
 

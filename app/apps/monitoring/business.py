@@ -20,6 +20,10 @@ sales = Counter("jewelry_sales", "Sales made.", ["tenant"])
 sales_value = Counter(
     "jewelry_sales_value", "What was sold for, in the shops' currency.", ["tenant"]
 )
+voided = Counter("jewelry_sales_voided", "Sales voided.", ["tenant"])
+voided_value = Counter(
+    "jewelry_sales_voided_value", "What they had been sold for, in the shops' currency.", ["tenant"]
+)
 
 _labels: dict[int, str] = {}  # of the tenants that have sold something, by primary key
 
@@ -30,18 +34,30 @@ def labelled_tenants() -> list[Tenant]:
 
 
 def count_sale(tenant: Tenant, value: Decimal) -> None:
-    """Count a sale that was committed. Asks the database at a tenant's first in this process."""
-    if tenant.pk not in _labels:
-        older = Tenant.objects.filter(pk__lt=tenant.pk).count()
-        _labels[tenant.pk] = tenant.slug if older < settings.METRICS_TENANTS else OTHER
-    label = _labels[tenant.pk]
+    """Count a sale that was committed."""
+    label = _label(tenant)
     sales.labels(label).inc()
     sales_value.labels(label).inc(float(value))
 
 
+def count_void(tenant: Tenant, value: Decimal) -> None:
+    """Count a sale whose void was committed. It was counted as a sale when it was made."""
+    label = _label(tenant)
+    voided.labels(label).inc()
+    voided_value.labels(label).inc(float(value))
+
+
+def _label(tenant: Tenant) -> str:
+    """The tenant's label. Asks the database at the first in this process."""
+    if tenant.pk not in _labels:
+        older = Tenant.objects.filter(pk__lt=tenant.pk).count()
+        _labels[tenant.pk] = tenant.slug if older < settings.METRICS_TENANTS else OTHER
+    return _labels[tenant.pk]
+
+
 def start_at_zero(families: dict[str, Metric], tenants: Iterable[str]) -> None:
     """Add zeros for tenants that have sold nothing since boot, so that `rate()` sees the first."""
-    for counter in (sales, sales_value):
+    for counter in (sales, sales_value, voided, voided_value):
         (described,) = counter.describe()
         family = families.setdefault(described.name, described)
         missing = set(tenants) - {sample.labels["tenant"] for sample in family.samples}

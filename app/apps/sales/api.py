@@ -2,28 +2,48 @@
 
 from django.db.models import QuerySet
 from django_filters import FilterSet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers
+from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from apps.core.api import Conflict, Filters, StrictQuery
 from apps.core.filters import FromDay, ToDay
-from apps.sales.models import Sale, SaleLine
-from apps.sales.services import OutOfStock, UnknownItems, sell
+from apps.sales.idempotency import HEADER, idempotent
+from apps.sales.models import Sale, SaleLine, SaleVoid
+from apps.sales.services import OutOfStock, UnknownItems, VoidAlready, sell, void
 
 MAX_LINES = 100
+KEY = OpenApiParameter(
+    HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description="With the same key and the same body, the request is carried out once.",
+)
 
 
 class SaleLineSerializer(serializers.ModelSerializer):
     """An item's SKU and how many pieces of it."""
 
-    sku = serializers.CharField(source="item.sku", max_length=40)
+    sku = serializers.CharField(max_length=40)
     quantity = serializers.IntegerField(min_value=1, max_value=10_000)
 
     class Meta:
         model = SaleLine
-        fields = ["sku", "quantity", "unit_price"]
-        read_only_fields = ["unit_price"]
+        fields = ["sku", "name", "quantity", "unit_price"]
+        read_only_fields = ["name", "unit_price"]
+
+
+class VoidSerializer(serializers.ModelSerializer):
+    """Why a sale does not count, since when, and who said so."""
+
+    voided_by = serializers.CharField(source="voided_by.username", read_only=True)
+
+    class Meta:
+        model = SaleVoid
+        fields = ["reason", "voided_by", "created_at"]
+        read_only_fields = ["created_at"]
 
 
 class SaleSerializer(serializers.ModelSerializer):
@@ -31,29 +51,33 @@ class SaleSerializer(serializers.ModelSerializer):
 
     lines = SaleLineSerializer(many=True, allow_empty=False, max_length=MAX_LINES)
     sold_by = serializers.CharField(source="sold_by.username", read_only=True)
+    void = VoidSerializer(read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Sale
         fields = [
             "id",
+            "number",
             "sold_by",
             "customer_email",
             "lines",
             "total",
+            "currency",
             "created_at",
             "receipt_sent_at",
+            "void",
         ]
-        read_only_fields = ["total", "created_at", "receipt_sent_at"]
+        read_only_fields = ["number", "total", "currency", "created_at", "receipt_sent_at"]
 
     def validate_lines(self, lines: list[dict]) -> list[dict]:
         """Refuse two lines of one SKU: added up or a mistake? Better asked than guessed."""
-        if len({line["item"]["sku"] for line in lines}) < len(lines):
+        if len({line["sku"] for line in lines}) < len(lines):
             raise serializers.ValidationError("Each SKU may stand in one line only.")
         return lines
 
     def create(self, validated_data: dict) -> Sale:
         """Sell; 400 for SKUs that the tenant does not have."""
-        quantities = {line["item"]["sku"]: line["quantity"] for line in validated_data["lines"]}
+        quantities = {line["sku"]: line["quantity"] for line in validated_data["lines"]}
         user = self.context["request"].user
         try:
             return sell(user, quantities, validated_data.get("customer_email", ""))
@@ -77,7 +101,7 @@ class SaleViewSet(
     mixins.RetrieveModelMixin,
     GenericViewSet,
 ):
-    """The sales of the user's tenant, the newest first. What was sold stays sold: no changes."""
+    """The sales of the user's tenant, the newest first. They are voided, never changed."""
 
     queryset = Sale.objects.none()  # tells the schema the model
     serializer_class = SaleSerializer
@@ -88,11 +112,27 @@ class SaleViewSet(
     def get_queryset(self) -> QuerySet[Sale]:
         """The tenant's sales."""
         sales = Sale.objects.filter(tenant=self.request.user.tenant_id)
-        return sales.select_related("sold_by").prefetch_related("lines__item")
+        return sales.select_related("sold_by", "void__voided_by").prefetch_related("lines")
 
+    @extend_schema(parameters=[KEY])
+    @idempotent
     def create(self, request, *args, **kwargs) -> Response:
         """Sell; 409 when there is too little in stock, with what there is."""
         try:
             return super().create(request, *args, **kwargs)
         except OutOfStock as error:
             raise Conflict("Not enough in stock.", shortages=error.shortages) from error
+
+    @extend_schema(parameters=[KEY], responses=SaleSerializer)
+    @action(["POST"], detail=True, serializer_class=VoidSerializer)
+    @idempotent
+    def void(self, request, *args, **kwargs) -> Response:
+        """Void the sale, with a reason; 409 if it was voided before."""
+        sale = self.get_object()
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            void(sale, request.user, serializer.validated_data["reason"])
+        except VoidAlready as error:
+            raise Conflict("The sale was voided before.") from error
+        return Response(SaleSerializer(self.get_object()).data)

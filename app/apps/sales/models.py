@@ -1,8 +1,9 @@
-"""Sales and their lines."""
+"""Sales, their lines, and what was voided."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django_prometheus.models import ExportModelOperationsMixin
 
 from apps.core.models import Tenant
@@ -10,17 +11,45 @@ from apps.inventory.models import Item
 
 
 class Sale(ExportModelOperationsMixin("sale"), models.Model):
-    """Something was sold. Made by apps.sales.services.sell, and never changed afterwards."""
+    """Something was sold. Made by apps.sales.services.sell; only its receipt's state changes.
+
+    Number, currency and shop are filled by a trigger (migration 0003), so that the release before,
+    which does not know them, writes whole rows too. What the tenant changes later does not change
+    what was sold.
+    """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="sales")
     sold_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     customer_email = models.EmailField(blank=True, help_text="Where the receipt goes, if anywhere.")
     total = models.DecimalField(max_digits=20, decimal_places=2)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Not Positive…: to add such a column, the database would read the whole table.
+    number = models.BigIntegerField(
+        db_default=0, editable=False, help_text="Of the receipt: 1, 2, 3, … in each tenant."
+    )
+    currency = models.CharField(max_length=3, db_default="EUR", editable=False)
+    shop_name = models.CharField(max_length=200, db_default="", editable=False)
+    shop_address = models.TextField(db_default="", editable=False)
+    shop_time_zone = models.CharField(max_length=64, db_default="", editable=False)
+
     receipt_sent_at = models.DateTimeField(null=True, blank=True)
+    receipt_claimed_at = models.DateTimeField(
+        null=True, editable=False, help_text="A worker is mailing it, or died while it was."
+    )
+    receipt_attempts = models.SmallIntegerField(
+        db_default=0, editable=False, help_text="How many mails may have gone out."
+    )
+    receipt_due_at = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="When it is queued, unless it was sent."
+    )
 
     class Meta:
         ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                name="sale_number_unique_in_tenant", fields=["tenant", "number"]
+            )
+        ]
         indexes = [
             models.Index(name="sale_newest_of_tenant", fields=["tenant", "-created_at", "-id"]),
             models.Index(
@@ -35,10 +64,15 @@ class Sale(ExportModelOperationsMixin("sale"), models.Model):
 
 
 class SaleLine(ExportModelOperationsMixin("sale_line"), models.Model):
-    """So many pieces of one item, at the price of that moment."""
+    """So many pieces of one item, as it was called and priced at that moment.
+
+    SKU and name are filled by a trigger, as in Sale.
+    """
 
     sale = models.ForeignKey(Sale, on_delete=models.CASCADE, related_name="lines")
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="sale_lines")
+    sku = models.CharField("SKU", max_length=40, db_default="", editable=False)
+    name = models.CharField(max_length=200, db_default="", editable=False)
     quantity = models.PositiveIntegerField()
     unit_price = models.DecimalField(max_digits=12, decimal_places=2)
 
@@ -50,4 +84,50 @@ class SaleLine(ExportModelOperationsMixin("sale_line"), models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} x {self.item}"
+        return f"{self.quantity} x {self.sku} {self.name}"
+
+
+class SaleVoid(ExportModelOperationsMixin("sale_void"), models.Model):
+    """A sale that does not count: who said so, when and why. Made by apps.sales.services.void."""
+
+    sale = models.OneToOneField(
+        Sale, on_delete=models.PROTECT, primary_key=True, related_name="void"
+    )
+    voided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.sale}, void"
+
+
+class ReceiptCounter(models.Model):
+    """The last number that a tenant's receipts reached. Only the trigger of Sale writes it."""
+
+    tenant = models.OneToOneField(Tenant, on_delete=models.CASCADE, primary_key=True)
+    last = models.PositiveBigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.tenant}: {self.last}"
+
+
+class IdempotencyKey(models.Model):
+    """A request that was carried out, and its answer, for whoever sends it again."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    request = models.CharField(max_length=64, help_text="SHA-256 of method, path and body.")
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.TextField(default="", help_text="JSON, in its order.")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="key_unique_in_tenant", fields=["tenant", "key"])
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,12 +1,13 @@
-"""Selling."""
+"""Selling, and taking it back."""
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.core.models import User
 from apps.inventory.models import Item
-from apps.monitoring.business import count_sale
-from apps.sales.models import Sale, SaleLine
-from apps.sales.tasks import send_receipt
+from apps.monitoring.business import count_sale, count_void
+from apps.sales.models import Sale, SaleLine, SaleVoid
+from apps.sales.tasks import OVERDUE, send_receipt
 
 
 class UnknownItems(Exception):
@@ -15,6 +16,10 @@ class UnknownItems(Exception):
     def __init__(self, skus: list[str]) -> None:
         super().__init__(", ".join(skus))
         self.skus = skus
+
+
+class VoidAlready(Exception):
+    """The sale was voided before."""
 
 
 class OutOfStock(Exception):
@@ -52,6 +57,7 @@ def sell(sold_by: User, quantities: dict[str, int], customer_email: str = "") ->
         sold_by=sold_by,
         customer_email=customer_email,
         total=sum(item.price * quantities[item.sku] for item in items),
+        receipt_due_at=timezone.now() + OVERDUE,
     )
     for item in items:
         quantity = quantities[item.sku]
@@ -64,3 +70,21 @@ def sell(sold_by: User, quantities: dict[str, int], customer_email: str = "") ->
         # A lambda: Django asks a callback that failed for its __qualname__; a partial has none.
         transaction.on_commit(lambda: send_receipt.delay(sale.pk), robust=True)
     return sale
+
+
+@transaction.atomic
+def void(sale: Sale, voided_by: User, reason: str) -> SaleVoid:
+    """Let the sale count no more: its pieces are in stock again, its receipt is not sent.
+
+    Raises VoidAlready, and has then written nothing.
+    """
+    sale = Sale.objects.select_for_update().get(pk=sale.pk)
+    if SaleVoid.objects.filter(sale=sale).exists():
+        raise VoidAlready
+    quantities = dict(sale.lines.values_list("item", "quantity"))
+    # In the order in which sales lock them.
+    for item in Item.objects.select_for_update().filter(pk__in=quantities).order_by("pk"):
+        item.stock += quantities[item.pk]
+        item.save(update_fields=["stock"])
+    transaction.on_commit(lambda: count_void(sale.tenant, sale.total), robust=True)
+    return SaleVoid.objects.create(sale=sale, voided_by=voided_by, reason=reason)

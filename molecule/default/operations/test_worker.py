@@ -20,7 +20,8 @@ def shown(host):
 def sale(rows):
     """The newest sale, its receipt not yet sent."""
     return rows(
-        f"update sales_sale set customer_email = '{EMAIL}', receipt_sent_at = null"
+        f"update sales_sale set customer_email = '{EMAIL}', receipt_sent_at = null,"
+        " receipt_claimed_at = null, receipt_attempts = 0"
         " where id = (select max(id) from sales_sale) returning id"
     )
 

@@ -70,6 +70,8 @@ PROMISED = {
         "jewelry_low_stock_items": ("gauge", "tenant"),
         "jewelry_sales_total": ("counter", "tenant"),
         "jewelry_sales_value_total": ("counter", "tenant"),
+        "jewelry_sales_voided_total": ("counter", "tenant"),
+        "jewelry_sales_voided_value_total": ("counter", "tenant"),
         "jewelry_stock_pieces": ("gauge", "tenant"),
         "jewelry_stock_value": ("gauge", "tenant"),
         "jewelry_tenants": ("gauge", "status"),
