@@ -22,6 +22,7 @@ DASHBOARDS |= {"business"}
 # Families that only appear with an event, or not on every machine.
 SOMETIMES = {
     "ALERTS",  # an outage
+    "apt_upgrades_pending",  # an update
     "jewelry_backup_last_success_timestamp_seconds",  # a backup
     "node_timex_offset_seconds",  # a machine of its own, not a container
     "node_timex_sync_status",
