@@ -19,6 +19,12 @@ max_requests_jitter = max_requests // 5
 graceful_timeout = 60  # seconds that a request may still take at a stop: as long as nginx waits
 keepalive = 75  # longer than nginx keeps an idle connection: nginx closes first, none is reset
 
+# nginx refuses longer heads (8 kB a line, 32 kB in all), in the API's shape; what gunicorn itself
+# refuses is HTML.
+limit_request_line = 0  # none
+limit_request_field_size = 32_768
+limit_request_fields = 32_768
+
 accesslog = None  # nginx writes the access log
 errorlog = "-"
 control_socket_disable = True  # systemd controls it

@@ -20,6 +20,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    do_POST = do_GET
+
 
 settings = configparser.ConfigParser(interpolation=None)
 settings.read_string(Path("/etc/grafana/grafana.ini").read_text())

@@ -1,0 +1,188 @@
+"""nginx in use and under attack: bodies and answers of any size, own errors, passwords tried."""
+
+import json
+import re
+
+import pytest
+
+testinfra_hosts = ["ansible://proxy"]
+
+CURL = "curl -sSk --max-time 60"
+LOGS = "/var/log/nginx/access.log /var/log/nginx/error.log"
+
+
+@pytest.fixture
+def url(host):
+    """The site's address. Requests from the machine itself take no tries away from other tests."""
+    return f"https://{host.interface('host0').addresses[0]}"
+
+
+@pytest.fixture
+def ask(host):
+    """Return a function that runs curl on the machine; it gives status, headers and body."""
+
+    def send(arguments, write=":"):
+        text = host.check_output(f"{{ {write}; }} | {CURL} -i {arguments}").replace("\r", "")
+        head, _, body = re.sub(r"\AHTTP/\S+ 100.*?\n\n", "", text, flags=re.S).partition("\n\n")
+        status, *headers = head.splitlines()
+        named = [line.partition(": ") for line in headers]
+        return int(status.split()[1]), {name.lower(): value for name, _, value in named}, body
+
+    return send
+
+
+@pytest.fixture
+def codes(host):
+    """Return a function that sends a request so many times at once; it gives what was answered."""
+
+    def send(times, arguments, address):
+        at_once = f"-Z --parallel-immediate --parallel-max {times} -o /dev/null"
+        answers = f"{at_once} -w '%{{http_code}}\\n' {arguments} '{address}#[1-{times}]'"
+        return host.check_output(f"{CURL} {answers}").split()
+
+    return send
+
+
+@pytest.fixture
+def password(secret):
+    """curl's arguments with Prometheus's user and password."""
+    return f"-u admin:{secret('prometheus_password')}"
+
+
+# -- A check leaves nginx what it needs
+
+
+def test_any_size_goes_in_and_out_after_a_check_by_root(host, ask, url, password):
+    host.check_output("nginx -t")
+
+    for size in (20_000, 2_000_000):
+        body = f"head -c {size} /dev/zero | tr '\\0' ' '"
+        json_of = "-H 'Content-Type: application/json' -H 'Expect:' --data-binary @-"
+        assert ask(f"{json_of} {url}/api/v1/items/", body)[0] == 401, size
+    everything = f"{password} -G --data-urlencode 'match[]={{job=~\".+\"}}'"
+    slowly = "--limit-rate 300k --max-time 30"
+    status, _, answer = ask(f"{slowly} {everything} {url}/prometheus/api/v1/series")
+    assert status == 200
+    assert len(answer) > 1_000_000
+    assert json.loads(answer)["status"] == "success"
+
+
+def test_logs_that_are_missing_are_made_for_the_service(host, ask, url):
+    """Root's `nginx -t` makes them for root; the service could not start again."""
+    host.check_output(f"rm {LOGS} && nginx -t && systemctl reload nginx")
+    assert host.check_output(f"stat -c %U {LOGS}").split() == ["www-data"] * 2
+
+    host.check_output(f"rm {LOGS} && nginx -t && systemctl restart nginx")
+
+    assert ask(f"{url}/healthz")[0] == 200
+    assert "/healthz" in host.file(LOGS.split()[0]).content_string
+
+
+def test_reload_that_nginx_refuses_fails(host):
+    """`nginx -t` cannot see that a running zone has another key."""
+    host.check_output("cp -p /etc/nginx/nginx.conf /run/nginx.conf")
+    try:
+        host.check_output(
+            "sed -i 's/limit_conn_zone $client/limit_conn_zone $uri/' /etc/nginx/nginx.conf"
+        )
+        host.check_output("nginx -t")
+        assert host.run("systemctl reload nginx").rc != 0
+        said = host.check_output("journalctl -u nginx -n 20 -o cat --no-pager")
+        assert 'uses the "$uri" key while previously it used' in said
+    finally:
+        host.check_output("cp -p /run/nginx.conf /etc/nginx/nginx.conf && systemctl reload nginx")
+
+
+# -- What nginx says itself
+
+LONG = "$(head -c 9000 /dev/zero | tr '\\0' a)"
+REFUSED = {
+    "method": (405, "-X BREW {}"),
+    "body": (413, "--data-binary @- -H 'Expect:' {}"),
+    "address": (414, f"--http1.1 {{}}?search={LONG}"),
+    "header": (431, f"--http1.1 -H X-Long:{LONG} {{}}"),
+    "headers": (431, "$(seq -f '-HX-%.0f:a' 3000) {}"),
+    "length": (400, "-H 'Content-Length: x' -X POST {}"),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_what_nginx_refuses_is_a_problem_to_programs_and_a_page_to_people(ask, url, refused):
+    status, arguments = REFUSED[refused]
+    body = "head -c 11000000 /dev/zero" if refused == "body" else ":"
+
+    code, headers, text = ask(arguments.format(f"{url}/api/v1/items/"), body)
+    assert (code, headers["content-type"]) == (status, "application/problem+json")
+    problem = json.loads(text)
+    assert set(problem) == {"type", "title", "status", "detail"}
+    assert problem["status"] == status
+    assert headers["x-content-type-options"] == "nosniff"
+
+    code, headers, text = ask(arguments.format(f"{url}/"), body)
+    assert (code, headers["content-type"]) == (status, "text/html")
+    assert f"<h1>{problem['title']}</h1>" in text
+
+
+def test_what_nginx_lets_pass_the_application_takes(ask, url):
+    """gunicorn would refuse in HTML. In HTTP/2 it is the packed head that nginx measures."""
+    for version in ("--http1.1", "--http2"):
+        long = "$(head -c 8100 /dev/zero | tr '\\0' a)"
+        arguments = f"{version} -H X-Long:{long} $(seq -f '-HX-%.0f:a' 300) {url}/api/v1/?a={long}"
+        status, headers, _ = ask(arguments)
+        assert status == 400  # the API knows no such parameter
+        assert headers["content-type"] == "application/problem+json"
+    assert ask(f"--http2 -H X-Long:{LONG} {url}/api/v1/")[0] == 200
+
+
+def test_without_the_application_all_is_said_at_once(host, ask, url):
+    host.check_output("mv /run/jewelry-web/live /run/jewelry-web/gone")
+    try:
+        program = ask(f"-X POST -d x=1 {url}/api/v1/sales/")
+        person = ask(f"{url}/")
+    finally:
+        host.check_output("mv /run/jewelry-web/gone /run/jewelry-web/live")
+
+    status, headers, text = program
+    assert status == json.loads(text)["status"] == 502
+    assert headers["content-type"] == "application/problem+json"
+    assert 0 < int(headers["retry-after"]) <= 60
+    status, headers, text = person
+    assert status == 502
+    assert 0 < int(headers["retry-after"]) <= 60
+    assert "<h1>Back in a moment</h1>" in text
+    logged = host.check_output("tail -n 2 /var/log/nginx/access.log | head -n 1")
+    assert json.loads(logged)["method"] == "POST"
+
+
+# -- Tries at a password
+
+
+@pytest.mark.parametrize("path", ["/api/v1/token/", "/admin/login/"])
+def test_a_login_is_tried_ten_times_a_minute(ask, codes, url, path):
+    """Of many tries at once the application sees ten, whatever it knows or its cache does."""
+    answered = codes(40, "-d username=nobody -d password=wrong", f"{url}{path}")
+    assert 28 <= answered.count("429") < 40
+
+    assert ask(f"{url}/admin/login/")[0] == 200  # to look is not to try
+    again = [ask(f"-d username=nobody -d password=wrong {url}{path}")[:2] for _ in range(3)]
+    refused = [headers for status, headers in again if status == 429]
+    assert 0 < int(refused[0]["retry-after"]) <= 60
+
+
+def test_prometheus_password_cannot_be_tried_fast_and_dashboards_are_not_limited(
+    host, codes, url, password
+):
+    query = f"{url}/prometheus/api/v1/query?query=up"
+    jar = "/run/cookies"
+    host.check_output(f"{CURL} -o /dev/null -c {jar} {password} '{query}'")
+
+    wrong = codes(100, "-u admin:wrong", query)
+    assert set(wrong) == {"401", "429"}
+    assert wrong.count("401") <= 70
+    # A right one that went through now would be as good as told.
+    assert "429" in codes(20, password, query)
+    assert "429" not in codes(100, "", f"{url}/prometheus/")  # no password, no try
+    # Browsers keep the cookie that came with their first answer.
+    assert codes(90, f"-b {jar} {password}", query) == ["200"] * 90
+    assert set(codes(5, f"-b {jar} -u admin:wrong", query)) == {"401"}
+    host.check_output(f"rm {jar}")
