@@ -56,6 +56,8 @@ CASES = {
         {"nginx_certificate": "SITE.crt", "nginx_certificate_key": "SITE.key"},
         "`nginx_certificate` is not for",
     ),
+    "time-of-updates": ({"updates_time": "25:00"}, "`updates_time` is 25:00"),
+    "root-shut-out": ({"ssh_root_login": "no"}, "`ssh_root_login` is no, and Ansible logs in"),
     # A string, as -e gives it.
     "memory": ({"preflight_memory": "99999999"}, "the platform needs 99999999"),
     "application": (
