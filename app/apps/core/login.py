@@ -28,11 +28,16 @@ logins = Counter(
     "Logins by what became of them: accepted, wrong, or refused without looking at the password.",
     ["result"],
 )
+
 RESULTS = ("accepted", "wrong", "address_limit", "account_limit", "busy")
-for result in RESULTS:
-    logins.labels(result)
 
 _hashing = threading.BoundedSemaphore(settings.LOGINS_AT_ONCE)
+
+
+def prime_logins() -> None:
+    """Make the counter start at 0, in web processes; worker and beat load this too."""
+    for result in RESULTS:
+        logins.labels(result)
 
 
 class TooManyLogins(APIException):

@@ -39,6 +39,7 @@ class RefusedLogins:
     """Answers for views that are no API's, such as the admin's login, when a login is refused."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        login.prime_logins()
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
