@@ -1,14 +1,18 @@
 """The API: who may, whose data, pages, items."""
 
+from datetime import UTC, datetime
+
 import pytest
 from rest_framework.test import APIClient
 
 from apps.core.models import Tenant, User
-from apps.inventory.models import Item
+from apps.inventory.models import Item, StockValuation
+from apps.inventory.tasks import daily_stock_valuation
+from apps.sales.models import Sale
 from apps.sales.services import sell
 from tests.conftest import api_of, make_item, make_tenant, make_user
 
-ITEMS = "/api/v1/items/"
+ITEMS, SALES, VALUATIONS = (f"/api/v1/{part}/" for part in ("items", "sales", "valuations"))
 RING = {
     "sku": "RING-9",
     "name": "Ring",
@@ -142,6 +146,55 @@ def test_search_and_order(api, tenant):
     assert skus(api.get(ITEMS, {"search": "ring"})) == ["A", "C"]
     assert skus(api.get(ITEMS, {"ordering": "price"})) == ["B", "C", "A"]
     assert skus(api.get(ITEMS, {"ordering": "-sku"})) == ["C", "B", "A"]
+
+
+def test_filters(api, tenant):
+    make_item(tenant, "A", metal="SILVER", karat=None, price=10, stock=1, low_stock_level=1)
+    make_item(tenant, "B", price=20, stock=2, low_stock_level=1)
+    make_item(tenant, "C", price=30, stock=0)
+    for query, found in (
+        ({"metal": "GOLD"}, ["B", "C"]),
+        ({"low_stock": "true"}, ["A", "C"]),
+        ({"low_stock": "false"}, ["B"]),
+        ({"price_min": "10.01", "price_max": "20"}, ["B"]),
+        ({"metal": "GOLD", "low_stock": "true", "search": "ring"}, ["C"]),
+    ):
+        assert skus(api.get(ITEMS, query)) == found, query
+
+
+def test_sales_of_some_days(api, user, item):
+    days = {}
+    for day in (1, 2, 3):
+        sale = sell(user, {item.sku: 1})
+        days[sale.pk] = day
+        created = datetime(2026, 1, day, 23, 59, tzinfo=UTC)
+        Sale.objects.filter(pk=sale.pk).update(created_at=created)
+
+    def found(**query):
+        return sorted(days[sale["id"]] for sale in api.get(SALES, query).json()["results"])
+
+    assert found(created_from="2026-01-02") == [2, 3]
+    assert found(created_to="2026-01-02") == [1, 2]
+    assert found(created_from="2026-01-02", created_to="2026-01-02") == [2]
+    for day in ("yesterday", "2026-02-30", "9999-12-31", "0001-01-01"):
+        assert api.get(SALES, {"created_to": day}).status_code == 400
+
+
+def test_what_the_stock_is_worth(api, other_api, tenant):
+    make_item(tenant, "A", price=10, stock=2)
+    make_item(tenant, "B", price="0.50", stock=1)
+    now = {"items": 2, "pieces": 3, "value": "20.50"}
+    daily_stock_valuation()
+    StockValuation.objects.update(day="2026-01-02")
+    daily_stock_valuation()
+    (today, day) = api.get(VALUATIONS).json()["results"]
+    assert today == api.get(f"{VALUATIONS}now/").json() == now | {"day": today["day"]}
+    assert day == api.get(f"{VALUATIONS}2026-01-02/").json() == now | {"day": "2026-01-02"}
+    before = api.get(VALUATIONS, {"day_to": "2026-01-31"}).json()
+    assert before["results"] == [day]
+    assert other_api.get(f"{VALUATIONS}now/").json()["value"] == "0.00"
+    assert other_api.get(f"{VALUATIONS}2026-01-02/").json()["items"] == 0
+    assert api.get(f"{VALUATIONS}2026-13-45/").status_code == 404
 
 
 # -- Whose data

@@ -190,6 +190,7 @@ def test_without_the_database_everybody_is_asked_to_come_again(stranger, caplog)
         ("SET LOCAL statement_timeout = 20; SELECT pg_sleep(5)", 503),
         ("SET TRANSACTION READ ONLY; CREATE TABLE never (a int)", 503),
         ("SELECT 1/0", 500),
+        (f"SELECT {','.join('1' * 1700)}", 500),
     ],
 )
 def test_a_statement_that_fails(api, statement, status, monkeypatch):

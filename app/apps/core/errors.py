@@ -128,4 +128,7 @@ def _unavailable(error: BaseException | None) -> bool:
     """Whether the database is down, full, locked, or only to be read from."""
     if isinstance(error, InternalError):
         return isinstance(error.__cause__, postgresql.ReadOnlySqlTransaction)
-    return isinstance(error, OperationalError | InterfaceError)
+    # Class 54, a statement beyond PostgreSQL's limits, is also an OperationalError, and our fault.
+    state = getattr(error.__cause__, "sqlstate", None) if error else None
+    ours = (state or "").startswith("54")
+    return isinstance(error, OperationalError | InterfaceError) and not ours
