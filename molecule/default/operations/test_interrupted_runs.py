@@ -1,0 +1,151 @@
+"""A run that ends between writing a file and applying it is completed by the next one."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+testinfra_hosts = ["ansible://all"]
+
+REPOSITORY = Path(__file__).parents[3]
+INVENTORY = REPOSITORY / "molecule/default/inventory"
+ROLES = (
+    "base,node_exporter,postgresql,postgres_exporter,redis,redis_exporter,nginx,nginx_exporter,"
+    "blackbox_exporter,alertmanager,prometheus"
+)
+PID = "$(systemctl show --property=MainPID --value {unit})"
+ENVIRONMENT = f"tr '\\0' '\\n' < /proc/{PID}/environ | grep -c ^INTERRUPTED=; true"
+UMASK = f"grep ^Umask: /proc/{PID}/status"
+SANDBOX = "/etc/systemd/system/prometheus-.service.d/10-sandbox.conf"
+LIMIT = (
+    "head -c 2000 /dev/zero | curl -s -o /dev/null -w '%{{http_code}}' --data-binary @-"
+    " http://localhost:8000/api/v1/token/"
+)
+DURATION = "runuser -u postgres -- psql -tAc 'SHOW log_min_duration_statement'"
+POLICY = (
+    "set -a; . /etc/jewelry/jewelry.env; redis-cli --no-auth-warning -u $CACHE_URL info memory"
+    " | grep maxmemory_policy"
+)
+EVALUATION = (
+    "curl -sS http://127.0.0.1:9090/prometheus/api/v1/status/config"
+    " | grep -o 'evaluation_interval: [0-9a-z]*' | head -n 1"
+)
+GROUP_WAIT = "curl -sS http://127.0.0.1:9093/api/v2/status | grep -o 'group_wait: [0-9a-z]*'"
+
+# By unit: a file that its role writes, another line in it, and what the process says.
+EXPORTERS = ("node", "postgres", "redis", "blackbox")
+UNITS = {
+    "nginx": (
+        "/etc/nginx/nginx.conf",
+        "s/client_max_body_size .*;/client_max_body_size 1k;/",
+        LIMIT,
+    ),
+    "postgresql@17-main": (
+        "/etc/postgresql/17/main/conf.d/50-jewelry.conf",
+        "s/^log_min_duration_statement = .*/log_min_duration_statement = 77777/",
+        DURATION,
+    ),
+    "redis-server@cache": (
+        "/etc/redis/redis-cache.conf",
+        "s/^maxmemory-policy .*/maxmemory-policy allkeys-random/",
+        POLICY,
+    ),
+    "prometheus": (
+        "/etc/prometheus/prometheus.yml",
+        "s/evaluation_interval: .*/evaluation_interval: 17s/",
+        EVALUATION,
+    ),
+    "prometheus-alertmanager": (
+        "/etc/prometheus/alertmanager.yml",
+        "0,/group_wait: .*/s//group_wait: 7s/",
+        GROUP_WAIT,
+    ),
+    "prometheus-nginx-exporter": (SANDBOX, "s/^UMask=.*/UMask=0027/", UMASK),
+    **{
+        f"prometheus-{name}-exporter": (
+            f"/etc/default/prometheus-{name}-exporter",
+            "$ a INTERRUPTED=1",
+            ENVIRONMENT,
+        )
+        for name in EXPORTERS
+    },
+}
+
+
+@pytest.fixture
+def run(play):
+    """Return a function that runs roles of site.yml and returns what it said."""
+
+    def roles(tags, *arguments):
+        done = play(INVENTORY, "site.yml", "--tags", tags, "--diff", *arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return roles
+
+
+def changed_tasks(said):
+    """Return the names of the tasks that changed something."""
+    tasks = re.split(r"^TASK \[", said, flags=re.MULTILINE)
+    return [task.split("]")[0] for task in tasks if re.search(r"^changed:", task, re.MULTILINE)]
+
+
+def test_what_was_written_and_not_applied_is_applied(host, run):
+    """Each service runs other words than its files have: the run that wrote them has ended."""
+
+    def states():
+        return {
+            unit: host.check_output(ask.format(unit=unit)) for unit, (_, _, ask) in UNITS.items()
+        }
+
+    right = states()
+    for file, other, _ in UNITS.values():
+        host.check_output(f"cp --preserve {file} {file}.kept; sed -i '{other}' {file}")
+    try:
+        host.check_output(f"systemctl daemon-reload; systemctl reload-or-restart {' '.join(UNITS)}")
+    finally:
+        for file, _, _ in UNITS.values():
+            host.check_output(
+                f"test ! -e {file}.kept || {{ cat {file}.kept > {file}; rm {file}.kept; }}"
+            )
+    wrong = states()
+    assert [unit for unit in UNITS if wrong[unit] == right[unit]] == []
+
+    said = run(ROLES)
+
+    assert all(": Run " in task for task in changed_tasks(said)), changed_tasks(said)
+    assert states() == right
+    assert changed_tasks(run(ROLES, "--check")) == []
+
+
+def test_a_run_that_is_killed_before_it_applies(host, run):
+    """Ctrl-C after nginx's configuration is written; then the same command again."""
+    limit = ["-e", "nginx_client_max_body_size=1k"]
+    command = ["ansible-playbook", "-i", INVENTORY, "playbooks/site.yml", "--tags", "nginx", *limit]
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as killed:
+        for line in killed.stdout:
+            if "nginx : Configure the unit" in line:
+                os.killpg(killed.pid, signal.SIGINT)
+                break
+        killed.stdout.read()
+    try:
+        assert "client_max_body_size 1k" in host.file("/etc/nginx/nginx.conf").content_string
+        assert host.check_output(LIMIT.format()) != "413"
+
+        said = run("nginx", *limit)
+
+        assert changed_tasks(said) == ["nginx : Run nginx"]
+        assert host.check_output(LIMIT.format()) == "413"
+    finally:
+        run("nginx")
+    assert host.check_output(LIMIT.format()) != "413"
