@@ -1,4 +1,4 @@
-"""What decides whether a unit runs the files of today: plugins/module_utils/units.py."""
+"""What decides whether a unit runs the files of today: plugins/module_utils/jewelry_units.py."""
 
 import importlib.util
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[1] / "plugins/module_utils/units.py"
-spec = importlib.util.spec_from_file_location("units", PATH)
+PATH = Path(__file__).parents[1] / "plugins/module_utils/jewelry_units.py"
+spec = importlib.util.spec_from_file_location("jewelry_units", PATH)
 units = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(units)
 
@@ -90,12 +90,15 @@ def test_a_link_that_leads_elsewhere_to_the_same_words(folder):
     assert units.changed(known, units.look([link]), time.time()) == [str(link)]
 
 
-def test_only_the_same_invocation_is_remembered(tmp_path, monkeypatch):
+def test_only_the_same_invocation_is_remembered(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(units, "RECORDS", tmp_path / "records")
-    assert units.remembered("a@b.service", "1") == {}
-    units.remember("a@b.service", invocation="1", restart={"/x": None})
-    assert units.remembered("a@b.service", "1")["restart"] == {"/x": None}
-    assert units.remembered("a@b.service", "2") == {}
+    at_boot = {"InvocationID": "1", "InactiveExitTimestampMonotonic": "1"}
+    stale, seen = units.unread("a@b.service", at_boot, restart=[folder / "one"])
+    assert stale == {"restart": [str(folder / "one")]}
+    units.remember("a@b.service", invocation="1", **seen)
+    assert units.unread("a@b.service", at_boot, restart=[folder / "one"])[0] == {"restart": []}
+    again = at_boot | {"InvocationID": "2"}
+    assert units.unread("a@b.service", again, restart=[folder / "one"])[0] == stale
     assert (tmp_path / "records").stat().st_mode & 0o077 == 0
 
 

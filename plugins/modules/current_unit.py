@@ -4,7 +4,7 @@
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.units import changed, look, remember, remembered, replaced, show, started
+from ansible.module_utils.jewelry_units import remember, remembered, replaced, show, unread
 
 DOCUMENTATION = """
 module: current_unit
@@ -87,8 +87,8 @@ def main():
     act = not module.check_mode
 
     unit_now = show(unit)
-    unread = unit_now["NeedDaemonReload"] == "yes"
-    if unread and act:
+    unloaded = unit_now["NeedDaemonReload"] == "yes"
+    if unloaded and act:
         systemctl(module, "daemon-reload")
         unit_now = show(unit)
     if unit_now["LoadState"] != "loaded":
@@ -96,13 +96,14 @@ def main():
             module.fail_json(msg=f"{unit} cannot be run: systemd says {unit_now['LoadState']}")
         unit_now["ActiveState"] = "inactive"
 
-    known = remembered(unit, unit_now["InvocationID"])
-    seen = {
-        "restart": look([*unit_now["files"], *module.params["restart_for"]]),
-        "reload": look(module.params["reload_for"]),
-    }
-    stale = {kind: changed(known.get(kind, {}), seen[kind], started(unit_now)) for kind in seen}
-    if unread and not known and not stale["restart"]:
+    stale, seen = unread(
+        unit,
+        unit_now,
+        restart=[*unit_now["files"], *module.params["restart_for"]],
+        reload=module.params["reload_for"],
+    )
+    known = remembered(unit).get("invocation") == unit_now["InvocationID"]
+    if unloaded and not known and not stale["restart"]:
         stale["restart"].append("unit files that systemd had not read")
     stale["restart"] += [f"{path} was replaced" for path in replaced().get(unit, [])]
 

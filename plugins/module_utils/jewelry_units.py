@@ -1,4 +1,7 @@
+#!/usr/bin/python3
 """What a systemd unit runs, compared with the files on disk.
+
+    jewelry_units.py FILE     write FILE, numbers about all services for Prometheus
 
 A unit is current if the files that it read when it was started or last reloaded are those of today,
 and if no program or library that it runs has been replaced. What it read is remembered below /run
@@ -10,6 +13,7 @@ import hashlib
 import json
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,18 +72,12 @@ def is_same(known, now):
     return known[0] == now[0] and (known[1] == now[1] or now[1] > time.time())
 
 
-def record_of(unit):
-    """Return the file that remembers what a unit has read."""
-    return RECORDS / f"{unit}.json"
-
-
-def remembered(unit, invocation):
-    """Return what this invocation of a unit has read, by kind; nothing if nobody remembers."""
+def remembered(unit):
+    """Return what a unit has read, with the invocation that has read it; nothing if unknown."""
     try:
-        record = json.loads(record_of(unit).read_text())
+        return json.loads((RECORDS / f"{unit}.json").read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return record if record["invocation"] == invocation else {}
 
 
 def remember(unit, **read):
@@ -87,7 +85,7 @@ def remember(unit, **read):
     RECORDS.mkdir(mode=0o700, exist_ok=True)
     unfinished = RECORDS / f".{unit}.new"
     unfinished.write_text(json.dumps(read))
-    unfinished.replace(record_of(unit))
+    unfinished.replace(RECORDS / f"{unit}.json")
 
 
 def changed(known, seen, started):
@@ -105,6 +103,15 @@ def changed(known, seen, started):
             else now is not None and Path(path).lstat().st_ctime > started
         )
     ]
+
+
+def unread(unit, properties, **paths):
+    """Return which files a unit has not read as they are, and what look() sees, both by kind."""
+    record = remembered(unit)
+    known = record if record.get("invocation") == properties["InvocationID"] else {}
+    seen = {kind: look(files) for kind, files in paths.items()}
+    since = started(properties)
+    return {kind: changed(known.get(kind, {}), seen[kind], since) for kind in seen}, seen
 
 
 def started(properties):
@@ -126,3 +133,43 @@ def replaced():
         except (FileNotFoundError, ProcessLookupError, IndexError):
             continue  # it has just ended
     return {unit: sorted(files) for unit, files in found.items()}
+
+
+def remember_start(unit):
+    """Remember, right after its start, what a unit has read; for units that read no more files."""
+    properties = show(unit)
+    remember(unit, invocation=properties["InvocationID"], restart=look(properties["files"]))
+
+
+def is_behind(unit):
+    """Tell whether a unit has not read its files, as far as they are known, as they are now."""
+    properties, record = show(unit), remembered(unit)
+    paths = {kind: list(record.get(kind, {})) for kind in ("restart", "reload")}
+    paths["restart"] += properties["files"]
+    return any(unread(unit, properties, **paths)[0].values())
+
+
+def metrics():
+    """Return the numbers about all services in Prometheus's text format."""
+    lines = [
+        "# HELP jewelry_unit_outdated Whether a service runs other files than there are: a program"
+        " or library that was replaced, or a configuration that it has not read.",
+        "# TYPE jewelry_unit_outdated gauge",
+    ]
+    for unit, files in sorted(replaced().items()):
+        name = unit.replace("\\", "\\\\")
+        for reason, holds in (("program", bool(files)), ("configuration", is_behind(unit))):
+            lines.append(f'jewelry_unit_outdated{{name="{name}",reason="{reason}"}} {holds:d}')
+    return "\n".join([*lines, ""])
+
+
+def main(path):
+    """Write the numbers in one step that no reader can see half done."""
+    unfinished = Path(f"{path}.new")
+    unfinished.write_text(metrics())
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
