@@ -136,7 +136,7 @@ def replaced():
 
 
 def remember_start(unit):
-    """Remember, right after its start, what a unit has read; for units that read no more files."""
+    """Remember that a unit, which reads no further files, has read its own as they are now."""
     properties = show(unit)
     remember(unit, invocation=properties["InvocationID"], restart=look(properties["files"]))
 

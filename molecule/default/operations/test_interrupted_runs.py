@@ -14,8 +14,9 @@ REPOSITORY = Path(__file__).parents[3]
 INVENTORY = REPOSITORY / "molecule/default/inventory"
 ROLES = (
     "base,node_exporter,postgresql,postgres_exporter,redis,redis_exporter,nginx,nginx_exporter,"
-    "blackbox_exporter,alertmanager,prometheus"
+    "blackbox_exporter,alertmanager,prometheus,metrics,web,worker,beat"
 )
+APPLIES = {"Run", "Serve"}  # with what the names of such tasks begin
 PID = "$(systemctl show --property=MainPID --value {unit})"
 ENVIRONMENT = f"tr '\\0' '\\n' < /proc/{PID}/environ | grep -c ^INTERRUPTED=; true"
 UMASK = f"grep ^Umask: /proc/{PID}/status"
@@ -93,8 +94,24 @@ def changed_tasks(said):
     return [task.split("]")[0] for task in tasks if re.search(r"^changed:", task, re.MULTILINE)]
 
 
-def test_what_was_written_and_not_applied_is_applied(host, run):
-    """Each service runs other words than its files have: the run that wrote them has ended."""
+@pytest.fixture
+def outdated(host):
+    """Return a function that gives the platform's units that run something old, by reason."""
+
+    def units(reason):
+        host.check_output("systemctl start outdated-units")
+        said = host.file("/var/lib/prometheus/node-exporter/units.prom").content_string
+        names = re.findall(rf'name="([^"]+)\.service",reason="{reason}"}} 1$', said, re.MULTILINE)
+        return {name for name in names if name in UNITS or name.startswith("jewelry-")}
+
+    return units
+
+
+def test_what_was_written_and_not_applied_is_applied(host, run, outdated):
+    """Each service runs other words than its files have: the run that wrote them has ended.
+
+    And an update has replaced Redis and Python.
+    """
 
     def states():
         return {
@@ -102,6 +119,7 @@ def test_what_was_written_and_not_applied_is_applied(host, run):
         }
 
     right = states()
+    assert outdated("program") == outdated("configuration") == set()
     for file, other, _ in UNITS.values():
         host.check_output(f"cp --preserve {file} {file}.kept; sed -i '{other}' {file}")
     try:
@@ -109,16 +127,31 @@ def test_what_was_written_and_not_applied_is_applied(host, run):
     finally:
         for file, _, _ in UNITS.values():
             host.check_output(
-                f"test ! -e {file}.kept || {{ cat {file}.kept > {file}; rm {file}.kept; }}"
+                f"! test -e {file}.kept || cat {file}.kept > {file}; rm -f {file}.kept"
             )
+    for program in ("redis-server", "python3"):
+        host.check_output(
+            f"file=$(readlink -f /usr/bin/{program}); cp --preserve $file $file.new; mv $file.new $file"
+        )
     wrong = states()
     assert [unit for unit in UNITS if wrong[unit] == right[unit]] == []
+    assert outdated("configuration") == set(UNITS)
+    web = f"jewelry-web@{host.file('/run/jewelry-web/live').linked_to.rpartition('/')[2]}"
+    assert outdated("program") == {
+        "redis-server@cache", web, "jewelry-worker", "jewelry-beat", "jewelry-metrics",
+    }  # fmt: skip
 
     said = run(ROLES)
 
-    assert all(": Run " in task for task in changed_tasks(said)), changed_tasks(said)
+    assert {task.split()[2] for task in changed_tasks(said)} <= APPLIES, changed_tasks(said)
     assert states() == right
+    assert outdated("program") == outdated("configuration") == set()
+
+    # Nothing is left to do, even if the clock was ahead when the files were written.
+    host.check_output(f"touch -d '+1 hour' {' '.join(file for file, _, _ in UNITS.values())}")
+    host.check_output("touch -d '+1 hour' /etc/systemd/system/jewelry-worker.service")
     assert changed_tasks(run(ROLES, "--check")) == []
+    assert "kept" in host.check_output("jewelry-release start jewelry-worker.service")
 
 
 def test_a_run_that_is_killed_before_it_applies(host, run):
