@@ -130,9 +130,8 @@ def test_what_was_written_and_not_applied_is_applied(host, run, outdated):
                 f"! test -e {file}.kept || cat {file}.kept > {file}; rm -f {file}.kept"
             )
     for program in ("redis-server", "python3"):
-        host.check_output(
-            f"file=$(readlink -f /usr/bin/{program}); cp --preserve $file $file.new; mv $file.new $file"
-        )
+        file = host.check_output(f"readlink -f /usr/bin/{program}")
+        host.check_output(f"cp --preserve {file} {file}.new && mv {file}.new {file}")
     wrong = states()
     assert [unit for unit in UNITS if wrong[unit] == right[unit]] == []
     assert outdated("configuration") == set(UNITS)
