@@ -47,7 +47,9 @@ class Sale(ExportModelOperationsMixin("sale"), models.Model):
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.UniqueConstraint(
-                name="sale_number_unique_in_tenant", fields=["tenant", "number"]
+                name="sale_number_unique_in_tenant",
+                fields=["tenant", "number"],
+                condition=Q(number__gt=0),
             )
         ]
         indexes = [
