@@ -63,6 +63,14 @@ def test_what_stands_on_a_receipt(user, tenant, item):
     ]
 
 
+@pytest.mark.parametrize("domain", ["shop.test", "[192.0.2.1]"])
+def test_the_message_id_names_sale_and_domain(sale, settings, domain):
+    for settings.DEFAULT_FROM_EMAIL in (f"no-reply@{domain}", f"Shop <no-reply@{domain}>"):
+        sent = receipt(sale).message()["Message-ID"]
+        assert sent.startswith(f"<receipt.{sale.pk}.")
+        assert sent.endswith(f"@{domain}>")
+
+
 def test_the_subject_is_one_line(sale):
     sale.shop_name = "Aurum\r\nBcc: everybody@example.com"
     assert receipt(sale).message()["Subject"].endswith("Aurum Bcc: everybody@example.com")

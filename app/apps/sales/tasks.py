@@ -2,7 +2,6 @@
 
 import logging
 from datetime import timedelta
-from email.utils import parseaddr
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
 from zoneinfo import ZoneInfo
 
@@ -103,7 +102,8 @@ def receipt(sale: Sale) -> EmailMessage:
         "",
         "Thank you for your purchase!",
     ]
-    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    # parseaddr knows no domain such as [192.0.2.1], which a shop without a name has.
+    domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].rstrip(">")
     return EmailMessage(
         " ".join(f"Your receipt {sale.number} from {sale.shop_name}".split()),
         "\n".join(body),
