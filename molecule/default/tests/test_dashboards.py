@@ -76,7 +76,7 @@ def test_what_may_be_empty_is_there_at_all():
 def test_pages_are_served_with_the_password_only(site, secret):
     credentials = base64.b64encode(f"admin:{secret('prometheus_password')}".encode()).decode()
     built = build_dashboards.build(REPOSITORY / "docs/runbooks")
-    # nginx limits requests, so of the runbooks two are enough.
+    # nginx limits tries at the password, so of the runbooks two are enough.
     others = ("index", "uplot", "runbooks/")
     shown = [name for name in built if not name.startswith(others)]
     shown += ["runbooks/", "runbooks/Watchdog.html", "", f"{build_dashboards.VENDOR.name}/LICENSE"]

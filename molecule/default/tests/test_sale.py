@@ -68,6 +68,7 @@ def test_more_than_the_stock_is_refused_and_changes_nothing(site, secret, rows):
         ("GET", "/api/v1/items/", 401),
         ("GET", "/metrics", 403),
         ("GET", "/prometheus/", 401),
+        ("GET", "/static/staticfiles.json", 404),
         ("BREW", "/", 405),
     ],
 )

@@ -63,6 +63,8 @@ def test_site_is_trusted_and_says_how_browsers_are_to_guard_it(visit):
     assert headers.get_all("X-Frame-Options") == ["DENY"]
     assert headers.get_all("Referrer-Policy") == ["same-origin"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert "camera=()" in headers["Permissions-Policy"]
     assert headers["Server"] == "nginx"
 
 

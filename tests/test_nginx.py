@@ -1,0 +1,33 @@
+"""nginx.conf keeps what its parts rely on."""
+
+import re
+from pathlib import Path
+
+TEMPLATE = Path(__file__).parents[1] / "roles/nginx/templates/etc/nginx/nginx.conf.j2"
+CONF = TEMPLATE.read_text()
+
+
+def values(name):
+    """The keys of the map that makes a variable."""
+    body = re.search(rf"map \S+ \${name} {{(.+?)\n    }}", CONF, re.DOTALL)[1]
+    return set(re.findall(r"^ +(\w+) ", body, re.MULTILINE))
+
+
+def test_every_answer_has_the_security_headers():
+    """A location with an add_header of its own would lose those of all."""
+    servers = CONF[CONF.index("    server {") :]
+    assert "add_header" not in servers
+    assert CONF.count("add_header") >= 7
+
+
+def test_every_error_of_nginx_has_words():
+    codes = set(re.findall(r"\d{3}", " ".join(re.findall(r"error_page (.+) \$error_page;", CONF))))
+    codes -= {"494"}  # answered as 431
+    assert {"413", "414", "429", "431", "502", "503", "504"} <= codes
+    assert values("error_title") == codes
+    assert values("error_detail") - {"default"} <= codes
+
+
+def test_the_user_is_named():
+    """Root's `nginx -t` would give nginx's folders to `nobody`."""
+    assert re.search(r"^user www-data;$", CONF, re.MULTILINE)
