@@ -37,6 +37,28 @@ def test_unit_is_active_enabled_and_not_restarting(host, unit):
     assert host.check_output(f"systemctl show --value -p NRestarts {unit}") == "0"
 
 
+# Folders that systemd does not make for the unit.
+MORE_FOLDERS = {
+    "nginx": "/var/log/nginx/*.log",
+    "postgresql@17-main": "/var/lib/postgresql/17 /run/postgresql/*",
+    "prometheus": "/var/lib/prometheus/metrics2",
+}
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "live web unit"])
+def test_service_owns_what_lies_in_its_folders(host, unit):
+    """Else somebody else's check or command has made a file there that the service cannot write."""
+    unit = live_web_unit(host) if unit == "live web unit" else unit
+    names = ("User", "StateDirectory", "RuntimeDirectory", "CacheDirectory", "LogsDirectory")
+    shown = host.check_output(f"systemctl show -p {','.join(names)} {unit}").splitlines()
+    unit_has = dict(line.split("=", 1) for line in shown)
+    roots = dict(zip(names[1:], ("/var/lib", "/run", "/var/cache", "/var/log"), strict=True))
+    folders = [f"{roots[name]}/{one}" for name in roots for one in unit_has[name].split()]
+    listed = " ".join([*folders, MORE_FOLDERS.get(unit, "")]).strip()
+    if listed:
+        assert host.check_output(f"find {listed} ! -user {unit_has['User']}") == ""
+
+
 def test_only_one_web_unit_runs(host):
     running = host.check_output(
         "systemctl list-units --plain --no-legend --state=active 'jewelry-web@*.service'"
