@@ -43,8 +43,9 @@ test-app: test-packages .venv/.installed ## the application's tests on a Postgre
 test-platform: browser-packages .venv/.installed ## Molecule: every scenario, on lab machines of its own
 	MOLECULE_COMMAND_BORDERS=0 molecule test --all
 
-bench: test-packages browser-packages .venv/.installed ## what is measured: an installation, on lab machines of its own; the metrics; the monitoring
+bench: test-packages browser-packages .venv/.installed ## what is measured: an installation and releases, on lab machines of their own; the metrics; the monitoring
 	python benchmarks/install.py
+	python benchmarks/releases.py
 	python benchmarks/metrics.py
 	python benchmarks/monitoring.py
 

@@ -89,12 +89,12 @@ def inventory_of(machine, work):
     return inventory
 
 
-def site(inventory):
-    """Run site.yml and return its output; leave with it if it fails."""
+def site(inventory, *arguments, playbook="site.yml"):
+    """Run site.yml or another playbook and return its output; leave with it if it fails."""
     builds = f"release_build_folder={inventory.parent}/releases"
-    playbook = Path(sys.executable).with_name("ansible-playbook")
+    ansible = Path(sys.executable).with_name("ansible-playbook")
     done = subprocess.run(
-        [playbook, "-i", inventory, "-e", builds, "playbooks/site.yml"],
+        [ansible, "-i", inventory, "-e", builds, f"playbooks/{playbook}", *arguments],
         cwd=REPOSITORY,
         text=True,
         capture_output=True,

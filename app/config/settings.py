@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_migration_linter",
     "apps.core",
     "apps.inventory",
     "apps.sales",
@@ -218,6 +219,23 @@ CELERY_TASK_PUBLISH_RETRY = False
 
 CELERY_BEAT_SCHEDULER = "apps.monitoring.beat.Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 10  # seconds; how old its heartbeat may look
+
+# -- Releases ------------------------------------------------------------------------------------
+
+# What the web processes of a new release are asked for before they are served (`check_web`).
+CHECKED_PATHS = [
+    "/", "/healthz", "/readyz", "/admin/login/", "/api/v1/", "/api/v1/schema/", "/api/v1/docs/",
+    "/api/v1/items/", "/api/v1/sales/", "/api/v1/token/",
+]  # fmt: skip
+
+# A release's migrations are applied while the release that it replaces still runs; those that do
+# not suit that are refused. Names of accepted ones, with the reason: `ignore_name`.
+MIGRATION_LINTER_OPTIONS = {
+    "no_cache": True,
+    "ignore_name": [
+        "0005_sale_number_unique",  # the database gives the numbers (0003), whoever sells
+    ],
+}
 
 # -- Monitoring ----------------------------------------------------------------------------------
 

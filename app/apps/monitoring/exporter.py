@@ -163,7 +163,9 @@ class CeleryPage(Page):
             "celery_worker_up", "Whether the worker lives and beats.", labels=["hostname"]
         )
         for node, seconds in last.items():
-            up.add_metric([node], alive and abs(time.time() - seconds) < HEARTBEAT)
+            beats_now = alive and abs(time.time() - seconds) < HEARTBEAT
+            if beats_now or node in self._nodes or not self._nodes:  # else a name of the past
+                up.add_metric([node], beats_now)
         yield up
         processes = sum(holder.role == "child" and bool(holder.pid) for holder in holders)
         for name, text, value in (

@@ -212,11 +212,13 @@ def activate(host, live):
     def switch(setting=""):
         before = live()
         host.check_output(f"cat {settings}.before > {settings}; echo '{setting}' >> {settings}")
-        host.check_output(f"jewelry-release activate {release}")
+        host.check_output(f"jewelry-release activate {release} --watch 0")
         assert live() != before
 
     yield switch
-    host.check_output(f"mv {settings}.before {settings}; jewelry-release activate {release}")
+    host.check_output(
+        f"mv {settings}.before {settings}; jewelry-release activate {release} --watch 0"
+    )
 
 
 def queries(counted, by_probe):

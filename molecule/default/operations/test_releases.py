@@ -1,13 +1,11 @@
-"""A release is served only when it is ready, and then without losing a request."""
+"""A release is served only when it works, without losing a request, and can be taken back."""
 
 import re
 import shutil
-import ssl
 import subprocess
-import sys
 import threading
 import time
-import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,8 @@ import pytest
 testinfra_hosts = ["ansible://app"]
 
 REPOSITORY = Path(__file__).parents[3]
-UNTRUSTED = ssl._create_unverified_context()  # noqa: S323 - the lab's certificate is self-signed
+INVENTORY = REPOSITORY / "molecule/default/inventory"
+NEW_SESSION = " ansible_ssh_common_args='-F /var/lib/jewelry-lab/ssh_config -o ControlPath=none'"
 
 
 @pytest.fixture
@@ -31,11 +30,72 @@ def deploy(play, source, tmp_path):
     """Return a function that installs the changed source, or a release, as an operator would."""
     changed = f"jewelry_source={source} release_build_folder={tmp_path}/releases"
 
-    def run(what=changed):
-        inventory = REPOSITORY / "molecule/default/inventory"
-        return play(inventory, "site.yml", "--tags", "release", "-e", what)
+    def run(what=changed, more=""):
+        return play(INVENTORY, "site.yml", "--tags", "release", "-e", f"{what}{more}")
 
     return run
+
+
+@pytest.fixture
+def variant(host):
+    """Return a function that activates the live release with a change, a command for the shell."""
+    live = "$(readlink -f /srv/jewelry/live)"
+    folder = "/srv/jewelry/releases/0.0.0-variant"
+
+    def activate(command):
+        host.check_output(
+            f"cp -a {live} {folder} && cd {folder} && rm .served && touch .installed &&"
+            f" sed -i s,{live}/,{folder}/, $(grep -lI ^#! bin/*) &&"
+            f" cd lib/python3*/site-packages && {command}"
+        )
+        return host.run("jewelry-release activate 0.0.0-variant --watch 10")
+
+    yield activate
+    host.check_output(f"rm -rf {folder}")
+
+
+@pytest.fixture
+def customers(site, secret):
+    """A context manager: people read and buy meanwhile; it gives all statuses that they got."""
+
+    @contextmanager
+    def come(number=4):
+        credentials = {"username": "demo-aurum", "password": secret("demo_password")}
+        token = site("POST", "/api/v1/token/", credentials)[1]["token"]
+        item = {
+            "sku": f"LOAD-{time.time_ns()}", "name": "Ring", "metal": "GOLD", "karat": 18,
+            "weight_grams": "1.000", "price": "10.00", "stock": 100_000,
+        }  # fmt: skip
+        status, made = site("POST", "/api/v1/items/", item, token=token)
+        assert status == 201, made
+        sale = {"lines": [{"sku": item["sku"], "quantity": 1}]}
+        got, stop = [], threading.Event()
+
+        def customer():
+            while not stop.is_set():
+                for request in (
+                    ("POST", "/api/v1/sales/", sale, token),
+                    ("GET", f"/api/v1/items/{made['id']}/", None, token),
+                    ("GET", "/readyz"),
+                ):
+                    try:
+                        got.append(site(*request)[0])
+                    except OSError as error:
+                        got.append(str(error))
+
+        threads = [threading.Thread(target=customer) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield got
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        stock = site("GET", f"/api/v1/items/{made['id']}/", token=token)[1]["stock"]
+        assert item["stock"] - stock == got.count(201)
+
+    return come
 
 
 def served(host):
@@ -49,7 +109,7 @@ def tasks_release(host, unit):
     """Return the release that a unit runs, in the form of the link `live`."""
     pid = host.check_output(f"systemctl show --value -p MainPID {unit}")
     arguments = host.check_output(f"tr '\\0' ' ' < /proc/{pid}/cmdline")
-    return re.search(r"/srv/jewelry/(releases/[^/]+)/bin/celery", arguments)[1]
+    return re.search(r"/srv/jewelry/(releases/[^/]+)/bin/python", arguments)[1]
 
 
 def test_failing_migration_leaves_the_running_release(host, source, deploy):
@@ -109,54 +169,147 @@ def test_interrupted_activation_is_brought_to_its_end(host):
     assert colour in host.file("/etc/tmpfiles.d/jewelry-web.conf").content_string
 
 
-def test_new_release_is_served_without_losing_a_request(host, source, deploy):
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sed -i 's/^def home.*/&\\n    import no_such_module/' apps/core/views.py", "/: 500"),
+        (
+            "echo 'CELERY_WORKER_POOL = \"no_such_module:Pool\"' >> config/settings.py",
+            "The worker ends at its start",
+        ),
+    ],
+    ids=["page", "worker"],
+)
+def test_release_that_would_fail_is_never_served(host, variant, command, words):
     before = served(host)
-    address = host.interface("host0").addresses[0]
-    (source / "config/marker.py").write_text(f'"""Another release, made at {time.time()}."""\n')
-    answers, stop = [], threading.Event()
+
+    done = variant(command)
+
+    assert done.rc != 0
+    assert "0.0.0-variant is not served" in done.stderr
+    assert words in done.stderr
+    assert "no_such_module" in done.stderr
+    assert served(host) == before
+    assert before[0] == tasks_release(host, "jewelry-worker")
+
+
+def test_release_whose_schedule_crashes_goes_back(host, variant, eventually):
+    before = served(host)
+
+    done = variant(
+        "echo 'CELERY_BEAT_SCHEDULER = \"no_such_module.Scheduler\"' >> config/settings.py"
+    )
+
+    assert done.rc != 0
+    assert f"{Path(before[0]).name} is served. jewelry-beat.service crashed" in done.stderr
+    assert "no_such_module" in done.stderr
+    assert served(host) == before
+    assert before[0] == tasks_release(host, "jewelry-worker") == tasks_release(host, "jewelry-beat")
+    assert "rolled back by itself" in host.check_output("jewelry-release list")
+    again = host.run("jewelry-release activate 0.0.0-variant")
+    assert "--retry serves it again" in again.stderr
+
+
+def test_release_whose_pages_fail_goes_back(host, site, variant):
+    before = served(host)
+    stop = threading.Event()
 
     def visit():
         while not stop.is_set():
-            try:
-                with urllib.request.urlopen(
-                    f"https://{address}/readyz", context=UNTRUSTED, timeout=30
-                ) as answer:
-                    answers.append(answer.status)
-            except OSError as error:
-                answers.append(error)
-            time.sleep(0.05)
+            site("GET", "/admin/core/user/")
+            time.sleep(0.2)
 
     visitor = threading.Thread(target=visit)
     visitor.start()
     try:
-        done = deploy()
+        done = variant(
+            "sed -i 's/return get_response(request)/return get_response(request) if"
+            ' "core" not in request.path else 1 \\/ 0/\' apps/core/middleware.py'
+        )
     finally:
         stop.set()
         visitor.join()
 
+    assert done.rc != 0
+    assert "were server errors (5xx)" in done.stderr
+    assert served(host) == before
+
+
+def test_new_release_and_rollback_lose_no_request(host, play, source, deploy, customers):
+    """Also when the session of the one who installs it is an odd one."""
+    before = served(host)
+    (source / "config/marker.py").write_text(f'"""Another release, made at {time.time()}."""\n')
+    host.check_output(
+        "cp /etc/environment /etc/environment.before"
+        " && cp /etc/login.defs /etc/login.defs.before && echo UMASK 077 >> /etc/login.defs"
+        " && printf 'PIP_TARGET=/nowhere\nLC_ALL=C\nhttp_proxy=http://127.0.0.1:9\n'"
+        " >> /etc/environment"
+    )
+    try:
+        with customers() as got:
+            done = deploy(more=NEW_SESSION)
+            released = served(host)
+            back = play(INVENTORY, "rollback.yml")
+    finally:
+        host.check_output("for f in login.defs environment; do mv /etc/$f.before /etc/$f; done")
+
     assert done.returncode == 0, done.stdout
-    release, colour, _ = served(host)
-    assert release != before[0]
-    assert colour != before[1]
-    assert set(answers) == {200}
-    assert len(answers) > 50
-    assert release == tasks_release(host, "jewelry-worker") == tasks_release(host, "jewelry-beat")
+    assert released[0] != before[0]
+    assert released[1] != before[1]
+    assert host.file(f"/srv/jewelry/{released[0]}/bin").mode == 0o755
+    assert host.file("/srv/jewelry/static/admin").mode == 0o755
+    assert back.returncode == 0, back.stdout
+    assert set(got) == {200, 201}
+    assert len(got) > 300
+    assert served(host)[0] == before[0]
+    units = ("jewelry-worker", "jewelry-beat", "jewelry-metrics")
+    assert {tasks_release(host, unit) for unit in units} == {before[0]}
+
+    # site.yml does not undo it until somebody says so.
+    again = deploy()
+    assert again.returncode != 0
+    assert "was rolled back on" in again.stdout
+    assert "-e release_retry=true" in again.stdout
+    assert served(host)[0] == before[0]
 
 
-def test_the_release_before_can_be_installed_again(host, deploy):
-    release = subprocess.run(
-        [sys.executable, "roles/release/files/build_release.py", "id", "app"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    assert served(host)[0] != f"releases/{release}"
+def test_two_runs_at_once(host, play, eventually):
+    """The second is refused in words; a run that is killed leaves no lock behind."""
+    command = ["ansible-playbook", "-i", INVENTORY, "playbooks/site.yml", "--tags", "release"]
+    held = "flock --nonblock /run/jewelry-run.lock true"
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as first:
+        eventually(lambda: host.run(held).rc == 1)
 
-    done = deploy(f"jewelry_release={release}")
+        second = play(INVENTORY, "site.yml", "--tags", "preflight")
 
-    assert done.returncode == 0, done.stdout
-    assert served(host)[0] == f"releases/{release}" == tasks_release(host, "jewelry-worker")
+        first.kill()
+    assert second.returncode != 0
+    assert "Another run works on this machine" in second.stdout
+    assert re.search(r"since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", second.stdout)
+    eventually(lambda: host.run(held).rc == 0, 20)
+
+
+def test_two_activations_at_once(host):
+    """The second waits."""
+    release = Path(served(host)[0]).name
+
+    done = host.run(
+        "flock /run/jewelry-release.lock -c 'echo somebody > /run/jewelry-release.lock; sleep 3' &"
+        f" sleep 1; jewelry-release activate {release}"
+    )
+
+    assert done.rc == 0
+    assert "waiting for somebody" in done.stderr
+    assert "kept" in done.stdout
+
+
+def test_unit_file_from_the_future_restarts_nothing(host):
+    release = Path(served(host)[0]).name
+    host.check_output("touch -d '+1 day' /etc/systemd/system/jewelry-*.service")
+
+    assert "kept" in host.check_output(f"jewelry-release activate {release}")
+
+    host.check_output("touch /etc/systemd/system/jewelry-*.service")
 
 
 def test_release_that_is_neither_built_nor_the_sources_is_refused(host, deploy):
