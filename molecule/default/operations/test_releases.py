@@ -82,6 +82,7 @@ def customers(site, secret):
                         got.append(site(*request)[0])
                     except OSError as error:
                         got.append(str(error))
+                time.sleep(0.1)  # the controller builds on the same processors
 
         threads = [threading.Thread(target=customer) for _ in range(number)]
         for thread in threads:
@@ -210,22 +211,22 @@ def test_release_whose_schedule_crashes_goes_back(host, variant, eventually):
     assert "--retry serves it again" in again.stderr
 
 
-def test_release_whose_pages_fail_goes_back(host, site, variant):
+def test_release_whose_pages_fail_goes_back(host, site, secret, variant):
+    """A stranger, who asks before the switch, does not see it: he is refused before."""
     before = served(host)
+    credentials = {"username": "demo-aurum", "password": secret("demo_password")}
+    token = site("POST", "/api/v1/token/", credentials)[1]["token"]
     stop = threading.Event()
 
     def visit():
         while not stop.is_set():
-            site("GET", "/admin/core/user/")
+            site("GET", "/api/v1/sales/", token=token)
             time.sleep(0.2)
 
     visitor = threading.Thread(target=visit)
     visitor.start()
     try:
-        done = variant(
-            "sed -i 's/return get_response(request)/return get_response(request) if"
-            ' "core" not in request.path else 1 \\/ 0/\' apps/core/middleware.py'
-        )
+        done = variant("echo 'SaleViewSet.list = lambda *_, **__: 1 / 0' >> apps/sales/api.py")
     finally:
         stop.set()
         visitor.join()
