@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.contrib import admin as django_admin
@@ -154,7 +155,8 @@ def test_only_web_processes_have_a_limit_of_time_for_a_statement(module, limit):
     show += "k.execute('SHOW statement_timeout'); print(k.fetchone()[0])"
     result = subprocess.run(
         [sys.executable, "-c", show],
-        env=os.environ | {"WEB_STATEMENT_TIMEOUT": "7", "PYTHONPATH": "."},
+        env=os.environ | {"WEB_STATEMENT_TIMEOUT": "7"},
+        cwd=Path(__file__).parents[1],
         capture_output=True, text=True,
     )  # fmt: skip
     assert result.stdout.strip() == limit, result.stderr
