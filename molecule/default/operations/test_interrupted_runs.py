@@ -150,7 +150,8 @@ def test_what_was_written_and_not_applied_is_applied(host, run, outdated):
     host.check_output(f"touch -d '+1 hour' {' '.join(file for file, _, _ in UNITS.values())}")
     host.check_output("touch -d '+1 hour' /etc/systemd/system/jewelry-worker.service")
     assert changed_tasks(run(ROLES, "--check")) == []
-    assert "kept" in host.check_output("jewelry-release start jewelry-worker.service")
+    live = host.check_output("basename $(readlink /srv/jewelry/live)")
+    assert "kept" in host.check_output(f"jewelry-release activate {live}")
 
 
 def test_a_run_that_is_killed_before_it_applies(host, run):
