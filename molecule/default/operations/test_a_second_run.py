@@ -49,7 +49,7 @@ def test_no_secret_is_shown_when_all_change(host, foretell):
     machine = host.ansible.get_variables()["inventory_hostname"]
     folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
     present = [path.read_text().strip() for path in folder.iterdir()]
-    changed = {name: f"{number}Zq8x" * 16 for number, name in enumerate(SECRETS)}
+    changed = {name: f"{number}Zq8abcdefgh" * 7 for number, name in enumerate(SECRETS)}
     changed["alertmanager_slack_url"] = f"https://{changed['alertmanager_slack_url']}"
 
     said = foretell(**changed)

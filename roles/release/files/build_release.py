@@ -222,8 +222,8 @@ def build(folder: Path, archive: Path, python: str, architecture: str) -> None:
     if named != source.release_id:
         sys.exit(
             f"build_release.py: {named} is not the release that {folder} makes "
-            f"({source.release_id}), it is not on the machine, and {archive} is not there: "
-            "check its source out, or choose one of `jewelry-release list`"
+            f"({source.release_id}), and neither the machine nor {archive} has it: "
+            "check out the commit that it is named after, or choose one of `jewelry-release list`"
         )
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="jewelry-release-") as work:
