@@ -158,6 +158,7 @@ def test_settings_that_contradict_each_other(settings, words):
         ({"web_memory_max": "128M"}, "WEB_WORKERS (2) needs 180M or more"),
         ({"worker_concurrency": 20}, "`worker_memory_max` is 1G, but `worker_concurrency` (20)"),
         ({"nginx_application_timeout": 300}, "lets requests end for 60 s only"),
+        ({"nginx_application_timeout": 15}, "WEB_STATEMENT_TIMEOUT is 15 and"),
         ({"worker_stop_timeout": 300}, "the time limit of tasks (300 s) must be below"),
         ({"worker_stop_timeout": 900}, "must be below the broker's visibility timeout (900 s)"),
     ],

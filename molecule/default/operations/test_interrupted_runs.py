@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[3]
 INVENTORY = REPOSITORY / "molecule/default/inventory"
 ROLES = (
     "base,node_exporter,postgresql,postgres_exporter,redis,redis_exporter,nginx,nginx_exporter,"
-    "blackbox_exporter,alertmanager,prometheus,metrics,web,worker,beat"
+    "nginx_log_exporter,blackbox_exporter,alertmanager,prometheus,metrics,web,worker,beat"
 )
 APPLIES = {"Run", "Serve"}  # with what the names of such tasks begin
 PID = "$(systemctl show --property=MainPID --value {unit})"
@@ -65,6 +65,11 @@ UNITS = {
         GROUP_WAIT,
     ),
     "prometheus-nginx-exporter": (SANDBOX, "s/^UMask=.*/UMask=0027/", UMASK),
+    "prometheus-nginx-log-exporter": (
+        "/etc/systemd/system/prometheus-nginx-log-exporter.service",
+        r"s/^\[Service\]$/&\nEnvironment=INTERRUPTED=1/",
+        ENVIRONMENT,
+    ),
     **{
         f"prometheus-{name}-exporter": (
             f"/etc/default/prometheus-{name}-exporter",
@@ -137,7 +142,8 @@ def test_what_was_written_and_not_applied_is_applied(host, run, outdated):
     assert outdated("configuration") == set(UNITS)
     web = f"jewelry-web@{host.file('/run/jewelry-web/live').linked_to.rpartition('/')[2]}"
     assert outdated("program") == {
-        "redis-server@cache", web, "jewelry-worker", "jewelry-beat", "jewelry-metrics",
+        "redis-server@cache", "prometheus-nginx-log-exporter",
+        web, "jewelry-worker", "jewelry-beat", "jewelry-metrics",
     }  # fmt: skip
 
     said = run(ROLES)

@@ -166,8 +166,9 @@ def test_probes_trust_the_certificate_in_use(as_root, play):
 
 def test_certificate_that_visitors_refuse_is_named(as_root):
     """The machine forgets the CA: as if a certificate were another than the probes expect."""
-    trusted = "/etc/nginx/tls/trusted-by-probes.crt"
-    as_root.check_output(f"cp -P {trusted} /run/trusted; ln -sfn self-signed.crt {trusted}")
+    trusted = "/etc/ssl/trusted-by-probes.crt"
+    other = "/etc/nginx/tls/self-signed.crt"
+    as_root.check_output(f"cp -P {trusted} /run/trusted; ln -sfn {other} {trusted}")
     try:
         status = as_root.run("jewelry-status")
     finally:

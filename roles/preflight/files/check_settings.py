@@ -193,6 +193,12 @@ def processes(settings, machine, django, gunicorn):
             f"`nginx_application_timeout` is {settings['nginx_application_timeout']}, but a release"
             f" lets requests end for {gunicorn.graceful_timeout} s only: set that or less"
         )
+    if int(settings["nginx_application_timeout"]) <= django.WEB_STATEMENT_TIMEOUT:
+        yield (
+            f"WEB_STATEMENT_TIMEOUT is {django.WEB_STATEMENT_TIMEOUT} and"
+            f" `nginx_application_timeout` {settings['nginx_application_timeout']}: the database"
+            " would work on for requests that nginx has given up: set the first below the second"
+        )
     transport = django.CELERY_BROKER_TRANSPORT_OPTIONS
     limits = [
         ("the soft time limit of tasks", django.CELERY_TASK_SOFT_TIME_LIMIT),
