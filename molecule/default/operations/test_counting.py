@@ -297,6 +297,7 @@ def test_requests_queries_and_cache_reads(
 
     assert sum(counted.values()) == CLIENTS * READS
     assert counted.keys() == answers
+    counted["home", "200"] += 1  # by the release, which asks for its pages before it is served
     for (view, status), number in counted.items():
         wanted = before(BY_VIEW, view=view, status=status) + number
         settled(f'{BY_VIEW}{{view="{view}",status="{status}"}}', wanted)
