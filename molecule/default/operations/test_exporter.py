@@ -135,7 +135,8 @@ def test_page_is_served_while_every_web_process_is_busy(host, page, rows, eventu
             " http://localhost:8000/api/v1/items/ & done > /dev/null 2>&1"
         )
         waiting = "from pg_stat_activity where wait_event_type = 'Lock' and usename = 'jewelry'"
-        eventually(lambda: rows(f"select count(*) {waiting}") == "16")  # two processes with eight threads
+        # Two processes with eight threads.
+        eventually(lambda: rows(f"select count(*) {waiting}") == "16")
         assert host.run("curl -sf -m 2 http://localhost:8000/healthz").rc == 28  # timed out
         began = time.monotonic()
         assert "gunicorn_workers_alive 2.0" in page("django")
