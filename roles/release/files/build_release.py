@@ -209,7 +209,8 @@ def pack(content: Path, archive: Path, seconds: int) -> None:
         member.mode = 0o755 if member.isdir() else 0o644
         return member
 
-    unfinished = archive.with_name(f".{archive.name}.unfinished")
+    # Of this process alone: two inventories may build the same release at once.
+    unfinished = archive.with_name(f".{archive.name}.{os.getpid()}.unfinished")
     with tarfile.open(unfinished, "w") as tar:
         tar.add(content, arcname=".", filter=anonymous)  # sorted by name
     unfinished.replace(archive)
