@@ -233,7 +233,7 @@ CHECKED_PATHS = [
 MIGRATION_LINTER_OPTIONS = {
     "no_cache": True,
     "ignore_name": [
-        "0005_sale_number_unique",  # the database gives the numbers (0003), whoever sells
+        "0005_sale_number_unique",  # the database (0003) numbers the sales of every release
     ],
 }
 

@@ -36,7 +36,7 @@ def reader(transactional_db):
 
 @pytest.fixture
 def migrate(reader):
-    """Return a function that removes the table of sessions, which nobody may read meanwhile."""
+    """Return a function that removes the table of sessions; it needs an exclusive lock."""
 
     def run(**options):
         said = StringIO()

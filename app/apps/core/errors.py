@@ -1,6 +1,6 @@
 """What is said when something goes wrong.
 
-Below /api/ it is a problem of RFC 9457 (application/problem+json), whoever noticed: a view,
+Below /api/ it is a problem of RFC 9457 (application/problem+json), whether it comes from a view,
 Django's own handlers or the middleware. nginx answers in the same shape. Elsewhere it is a page.
 """
 

@@ -98,7 +98,7 @@ class Backend(ModelBackend):
 
 
 def address_of(request: HttpRequest) -> str:
-    """Where the request comes from; of IPv6 the network, for whoever has one address has it all."""
+    """The client's IPv4 address or IPv6 /64: a client usually has a whole /64 to itself."""
     text = BaseThrottle().get_ident(request) or ""
     try:
         address = ip_address(text)

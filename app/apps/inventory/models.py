@@ -127,7 +127,7 @@ class Item(ExportModelOperationsMixin("item"), models.Model):
 
 
 class LowStockMail(models.Model):
-    """The day for which a tenant was last told of low stock."""
+    """The day of the last mail on low stock to a tenant."""
 
     tenant = models.OneToOneField(Tenant, on_delete=models.CASCADE, primary_key=True)
     day = models.DateField()

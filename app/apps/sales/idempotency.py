@@ -20,8 +20,8 @@ LONGEST = 255
 def idempotent(view: Callable[..., Response]) -> Callable[..., Response]:
     """Let clients send a POST again when they did not get its answer.
 
-    The answer is committed with what the request did, or neither is. So whoever gets an error may
-    send the request again with its key: an exception that the view raises leaves nothing behind.
+    The answer is committed with what the request did, or neither is. After an
+    error, the client may send the request again with its key: a view that raised stored nothing.
     """
 
     @wraps(view)

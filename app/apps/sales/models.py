@@ -117,7 +117,7 @@ class ReceiptCounter(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A request that was carried out, and its answer, for whoever sends it again."""
+    """A request that was carried out, and the answer that a repetition of it gets."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 OVERDUE = timedelta(minutes=5)  # until then, the task of the sale itself is probably on its way
 HOPELESS = timedelta(days=7)  # an address that failed that long is not tried again
 AT_ONCE = 500  # overdue receipts in the queue
-CLAIM = timedelta(minutes=10)  # longer than a task may take: whoever claimed is dead by then
+CLAIM = timedelta(minutes=10)  # longer than a task may take: an older claim is a dead worker's
 ATTEMPTS = 2  # mails that may go out for one sale
 NOTE_AGAIN = 60  # seconds
 KEPT = timedelta(hours=24)  # answers to requests with a key

@@ -1,7 +1,7 @@
 from django.db import migrations
 
-# The database completes the rows: also those of the release before, which goes on selling until it
-# has drained, or sells again after a rollback.
+# The database completes the rows. The previous release does not know the new columns, and it still
+# writes sales until it has drained, and again after a rollback.
 COMPLETE_SALES = """
 CREATE FUNCTION complete_sale() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.number = 0 THEN

@@ -7,7 +7,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 
 class Command(BaseCommand):
-    """Used by the platform before it migrates: the release that is served runs on meanwhile."""
+    """The platform runs this before it migrates, while the previous release still serves."""
 
     help = "Lint the migrations that are not applied yet; fail if one breaks the code before it."
 
