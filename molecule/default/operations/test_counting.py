@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-testinfra_hosts = ["ansible://app"]
+testinfra_hosts = ["ansible://web"]
 
 CLIENTS = 4
 READS, SALES = 250, 30  # by each client

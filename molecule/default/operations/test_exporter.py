@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-testinfra_hosts = ["ansible://app"]
+testinfra_hosts = ["ansible://web"]
 
 WEB = "/run/jewelry-metrics/web"
 HOME = (

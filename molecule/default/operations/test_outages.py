@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-testinfra_hosts = ["ansible://app"]
+testinfra_hosts = ["ansible://web"]
 
 READY = "curl -s -w ' %{http_code}' http://localhost:8000/readyz"
 ASK = "curl -s -m 5 -D - http://localhost:8000/api/v1/items/ -H 'Authorization: Token 0'"

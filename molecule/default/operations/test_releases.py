@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-testinfra_hosts = ["ansible://app"]
+testinfra_hosts = ["ansible://web"]
 
 REPOSITORY = Path(__file__).parents[3]
 INVENTORY = REPOSITORY / "molecule/default/inventory"

@@ -5,7 +5,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-testinfra_hosts = ["ansible://app"]
+testinfra_hosts = ["ansible://web"]
 
 PROCESS = ("role", "service", "slot")
 OF_ALL_PROCESSES = {

@@ -70,11 +70,12 @@ def test_targets_are_those_of_the_inventory_and_all_are_up(host, prometheus, eve
     groups = host.ansible.get_variables()["groups"]
     wanted = Counter()
     for job, group, number in [
-        ("django", "app", 1),
+        ("django", "web", 1),
         ("celery", "worker", 1),
         ("node", "all", 1),
         ("postgres", "database", 1),
-        ("redis", "cache", 2),  # broker and cache
+        ("redis", "broker", 1),
+        ("redis", "cache", 1),
         ("nginx", "proxy", 1),
         ("nginx_log", "proxy", 1),
         ("blackbox", "proxy", 2),  # /healthz and /readyz

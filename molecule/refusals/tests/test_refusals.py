@@ -188,17 +188,17 @@ def test_group_missing(inventory, refused):
     assert "The group `database` has no machine" in refused()
 
 
-def test_scheduler_empty(inventory, refused):
-    inventory[1]["scheduler"] = {"hosts": {}}
-    assert "The group `scheduler` has no machine" in refused()
+def test_beat_empty(inventory, refused):
+    inventory[1]["beat"] = {"hosts": {}}
+    assert "The group `beat` has no machine" in refused()
 
 
-def test_scheduler_doubled(inventory, refused):
+def test_beat_doubled(inventory, refused):
     # Two names of the same machine are enough to be two machines for Ansible.
     second = {"ansible_host": MACHINE, "lab_secrets": str(inventory[0] / "secrets")}
-    inventory[1]["scheduler"]["hosts"] = {"second": second}
+    inventory[1]["beat"]["hosts"] = {"second": second}
     said = refused()
-    assert "The group `scheduler` has 2 machines" in said
+    assert "The group `beat` has 2 machines" in said
     assert "second" in said
 
 
