@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-API = "http://127.0.0.1:9090/prometheus/api/v1/"
+API = "http://127.0.0.1:9090/api/v1/"
 DATA = Path("/var/lib/prometheus/metrics2")
 WORK = DATA.with_name("history")
 HOURS = 6  # of a block, as Prometheus makes them too

@@ -23,7 +23,7 @@ import build_dashboards
 from browser import chromium, set_size
 
 MACHINE = "bench-monitoring"
-PROMETHEUS = "http://127.0.0.1:9090/prometheus"
+PROMETHEUS = "http://127.0.0.1:9090"
 FOLDER = Path("/var/lib/jewelry-lab/machines") / MACHINE
 DAYS, STEP = 7, 15  # of the past, and the seconds between its samples
 TRAFFIC = 180  # seconds

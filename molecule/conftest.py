@@ -124,7 +124,7 @@ def prometheus(host):
         fields = " ".join(
             f"--data-urlencode '{name}={value}'" for name, value in parameters.items()
         )
-        url = f"http://127.0.0.1:9090/prometheus/api/v1/{path}"
+        url = f"http://127.0.0.1:9090/api/v1/{path}"
         answer = json.loads(host.check_output(f"curl -sS --get {fields} {url}"))
         assert answer["status"] == "success", answer
         return answer["data"]

@@ -35,7 +35,7 @@ QUICK = {
 # Whom a page and a ticket reach, besides those of one service.
 PAGERS = {"admin@example.org", "slack", "pagerduty", "sns", "sms"}
 READERS = {"admin@example.org", "slack", "tickets"}
-PROMETHEUS = "http://127.0.0.1:9090/prometheus"
+PROMETHEUS = "http://127.0.0.1:9090"
 PATH = "/var/lib/private/receiver/messages"
 
 # The lab's machines see the CPUs of the whole host.

@@ -31,7 +31,7 @@ POLICY = (
     " | grep maxmemory_policy"
 )
 EVALUATION = (
-    "curl -sS http://127.0.0.1:9090/prometheus/api/v1/status/config"
+    "curl -sS http://127.0.0.1:9090/api/v1/status/config"
     " | grep -o 'evaluation_interval: [0-9a-z]*' | head -n 1"
 )
 GROUP_WAIT = "curl -sS http://127.0.0.1:9093/api/v2/status | grep -o 'group_wait: [0-9a-z]*'"

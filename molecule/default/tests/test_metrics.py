@@ -30,10 +30,11 @@ FAMILIES = {
         'nginx_upstream_response_seconds_bucket{le="0.5"}',
     ],
     "http://127.0.0.1:9115/metrics": ["blackbox_exporter_build_info{"],
-    "http://127.0.0.1:9090/prometheus/metrics": [
+    "http://127.0.0.1:9090/metrics": [
         "prometheus_tsdb_head_series",
         "prometheus_build_info{",
     ],
+    "http://127.0.0.1:9090/-/healthy": ["Prometheus Server is Healthy."],
     "http://127.0.0.1:9093/metrics": ["alertmanager_config_last_reload_successful 1"],
     "http://127.0.0.1:9807/metrics": ["gunicorn_workers_alive 2"],
     "http://127.0.0.1:9808/metrics": ["celery_worker_up{"],
