@@ -34,6 +34,7 @@ lint: packages .venv/.installed ## ansible-lint, yamllint, ruff, and the tests o
 	yamllint .
 	ruff check .
 	ruff format --check .
+	cd app && deptry . && PYTHONPATH=. lint-imports --no-cache --no-logo
 	ansible-lint
 	pytest -q tests
 

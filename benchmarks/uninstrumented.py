@@ -10,10 +10,7 @@ INSTALLED_APPS = [
     name for name in INSTALLED_APPS if name not in ("django_prometheus", "apps.monitoring")
 ]
 MIDDLEWARE = [
-    name
-    for name in MIDDLEWARE
-    # The second one keeps strangers from making series.
-    if not name.startswith("django_prometheus.") and not name.endswith("refuse_unknown_methods")
+    name for name in MIDDLEWARE if not name.startswith(("django_prometheus.", "apps.monitoring."))
 ]
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 CACHES["default"]["BACKEND"] = "django_redis.cache.RedisCache"

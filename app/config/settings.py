@@ -84,7 +84,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "apps.monitoring.middleware.CountRequests",
     "apps.core.middleware.refuse_malformed_requests",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -143,7 +143,7 @@ STORAGES = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.core.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.api.IsStaffOfActiveTenant"],
-    "DEFAULT_PAGINATION_CLASS": "apps.core.api.Pages",
+    "DEFAULT_PAGINATION_CLASS": "apps.core.api.Pagination",
     "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

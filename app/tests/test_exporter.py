@@ -1,4 +1,4 @@
-"""The exporter's pages, and the numbers that it asks others for."""
+"""What the exporter serves, and the numbers that it asks others for."""
 
 import gzip
 import subprocess
@@ -17,15 +17,16 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from apps.core.metrics import OTHER, tenants
 from apps.core.models import Tenant
+from apps.inventory.metrics import stock
 from apps.inventory.tasks import low_stock_scan
-from apps.monitoring import business, exporter
+from apps.monitoring import exporter, registry
+from apps.sales import metrics
 from apps.sales.services import sell
 from tests.conftest import make_item, make_tenant, make_user
 from tests.services import free_port
 from tests.test_sharing import APP, Service, eventually
-
-ITSELF = ("main", "metrics", "0")
 
 
 def values(families, name: str) -> dict[tuple, float]:
@@ -40,7 +41,7 @@ def values(families, name: str) -> dict[tuple, float]:
 
 @pytest.fixture
 def ports(tmp_path):
-    """The exporter, with a database that does not exist; the ports of its pages by job."""
+    """The exporter, with a database that does not exist; its ports by job."""
     ports = {"django": free_port(), "celery": free_port()}
     addresses = [f"--{job}=127.0.0.1:{port}" for job, port in ports.items()]
     command = [sys.executable, "manage.py", "export_metrics", "--directory", tmp_path]
@@ -53,8 +54,8 @@ def ports(tmp_path):
     exporter.wait()
 
 
-def page(port: int) -> list:
-    """A page's families; waits while the exporter starts."""
+def scrape(port: int) -> list:
+    """A job's families; waits while the exporter starts."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -65,8 +66,8 @@ def page(port: int) -> list:
             time.sleep(0.1)
 
 
-def test_pages_answer_without_database_and_without_anything_to_tell_of(ports, tmp_path):
-    django, celery = page(ports["django"]), page(ports["celery"])
+def test_both_jobs_answer_without_database_and_without_anything_to_tell_of(ports, tmp_path):
+    django, celery = scrape(ports["django"]), scrape(ports["celery"])
     success = "jewelry_metrics_source_success"
     assert values(django, success) == {("migrations",): 0, ("business",): 0}
     assert values(celery, success) == {("queues",): 1}
@@ -78,14 +79,14 @@ def test_pages_answer_without_database_and_without_anything_to_tell_of(ports, tm
     assert "migrations fails: OperationalError: connection failed" in log
 
 
-def test_pages_tell_of_processes_that_count(ports, tmp_path):
+def test_both_jobs_tell_of_processes_that_count(ports, tmp_path):
     (tmp_path / "web").mkdir()
     (tmp_path / "told").mkdir()
-    page(ports["django"])
+    scrape(ports["django"])
     service = Service(tmp_path / "web", tmp_path / "told")
     try:
         service.fork("idle")
-        django = page(ports["django"])
+        django = scrape(ports["django"])
         assert sum(values(django, "things_total").values()) == 1
         assert values(django, "gunicorn_workers_alive") == {(): 1}
         resident = values(django, "process_resident_memory_bytes")
@@ -95,8 +96,10 @@ def test_pages_tell_of_processes_that_count(ports, tmp_path):
             ("main", "metrics", "0"),
         }
         (tmp_path / "web/counter_child-7.db").write_bytes(b"nonsense")
-        assert values(page(ports["django"]), "jewelry_metrics_broken_files_total") == {("web",): 1}
-        assert sum(values(page(ports["django"]), "things_total").values()) == 1
+        assert values(scrape(ports["django"]), "jewelry_metrics_broken_files_total") == {
+            ("web",): 1
+        }
+        assert sum(values(scrape(ports["django"]), "things_total").values()) == 1
     finally:
         service.end()
 
@@ -124,9 +127,9 @@ def write_histogram(path: Path, family: str) -> None:
     file.close()
 
 
-def test_a_page_is_the_same_in_both_of_prometheus_formats(ports, tmp_path):
+def test_a_job_is_the_same_in_both_of_prometheus_formats(ports, tmp_path):
     """Strict parsers want the samples of one label set together, whichever process wrote them."""
-    page(ports["django"])
+    scrape(ports["django"])
     for job, service, family in (("django", "web", "answers"), ("celery", "worker", "celery_runs")):
         (tmp_path / service).mkdir()
         for slot in range(2):
@@ -160,8 +163,8 @@ def test_what_two_services_count_is_added_in_order():
     assert values([found], "runs_count") == {("a",): 4, ("b",): 4}
 
 
-def test_the_pages_answer_as_prometheus_clients_do(ports):
-    page(ports["django"])
+def test_the_exporter_answers_as_prometheus_clients_do(ports):
+    scrape(ports["django"])
     for port in ports.values():
         packed = get(port, Accept_Encoding="gzip")
         assert packed.headers["Content-Encoding"] == "gzip"
@@ -193,7 +196,7 @@ def test_stock_and_tenants_with_a_label_for_the_first_tenants_only(db, settings)
     make_item(first, "B", price=Decimal("10.00"), stock=3)
     make_item(third, "A", price=Decimal("1.00"), stock=7)
     make_item(fourth, "A", price=Decimal("1.00"), stock=0)
-    families = business.gauges()
+    families = [*stock(), *tenants()]
     assert values(families, "jewelry_items") == {("d",): 2, ("c",): 0, ("(other)",): 2}
     assert values(families, "jewelry_stock_pieces") == {("d",): 5, ("c",): 0, ("(other)",): 7}
     assert values(families, "jewelry_stock_value") == {("d",): 35, ("c",): 0, ("(other)",): 7}
@@ -204,29 +207,33 @@ def test_stock_and_tenants_with_a_label_for_the_first_tenants_only(db, settings)
 
 @pytest.mark.django_db(transaction=True)
 def test_sales_are_counted_when_they_are_committed(user, item, settings, monkeypatch):
-    monkeypatch.setattr(business, "_labels", {})
+    monkeypatch.setattr("apps.core.metrics._labels", {})
 
     def sold(tenant):
-        counted = values(business.sales.collect(), "jewelry_sales_total").get((tenant,), 0)
-        return counted, values(business.sales_value.collect(), "jewelry_sales_value_total").get(
+        counted = values(metrics.sales.collect(), "jewelry_sales_total").get((tenant,), 0)
+        return counted, values(metrics.sales_value.collect(), "jewelry_sales_value_total").get(
             (tenant,), 0
         )
 
     settings.METRICS_TENANTS = 1
-    before, others = sold("aurum"), sold(business.OTHER)
+    before, others = sold("aurum"), sold(OTHER)
     sell(user, {item.sku: 2})
     assert sold("aurum") == (before[0] + 1, before[1] + 200)
     luna = make_user(make_tenant("luna"), "lena")
     make_item(luna.tenant, item.sku)
     sell(luna, {item.sku: 1})
-    assert sold(business.OTHER) == (others[0] + 1, others[1] + 100)
+    assert sold(OTHER) == (others[0] + 1, others[1] + 100)
 
 
 def test_tenants_that_sold_nothing_are_zeros():
     families = {}
-    business.start_at_zero(families, ["a"])
+    gauge = GaugeMetricFamily("jewelry_items", "", labels=["tenant"])
+    gauge.add_metric(["a"], 1)
+    registry.add_zeros(families, [gauge])
     families["jewelry_sales"].add_sample("jewelry_sales_total", {"tenant": "b"}, 3.0)
-    business.start_at_zero(families, ["a", "b", "c"])
+    for tenant in "bc":
+        gauge.add_metric([tenant], 1)
+    registry.add_zeros(families, [gauge, GaugeMetricFamily("jewelry_tenants", "", value=1)])
     expected = {("a",): 0, ("b",): 3, ("c",): 0}
     assert values(families.values(), "jewelry_sales_total") == expected
     assert set(values(families.values(), "jewelry_sales_value_total")) == {("a",), ("b",), ("c",)}

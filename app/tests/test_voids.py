@@ -4,7 +4,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from apps.inventory.models import Item
-from apps.monitoring import business
+from apps.sales import metrics
 from apps.sales.models import Sale, SaleVoid
 from apps.sales.services import VoidAlready, sell, void
 from tests.conftest import at_once, make_item
@@ -69,7 +69,7 @@ def test_voids_and_sales_at_once_do_not_deadlock(user, sale):
 @pytest.mark.django_db(transaction=True)
 def test_voids_are_counted(user, sale):
     def count() -> tuple[float, float]:
-        found = (business.voided.labels("aurum"), business.voided_value.labels("aurum"))
+        found = (metrics.voided.labels("aurum"), metrics.voided_value.labels("aurum"))
         return tuple(counter._value.get() for counter in found)
 
     before = count()

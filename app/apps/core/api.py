@@ -67,7 +67,7 @@ class StrictQuery:
         return known
 
 
-class Pages(PageNumberPagination):
+class Pagination(PageNumberPagination):
     """?page=2&page_size=100"""
 
     page_size = 50

@@ -12,32 +12,18 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
-from prometheus_client import Counter
 from rest_framework.exceptions import APIException
 from rest_framework.throttling import BaseThrottle
 
 from apps.core.limits import Limit, Taken, remember, remembered
+from apps.core.metrics import logins
 from apps.core.models import User
 
 ADDRESS = Limit("address", settings.LOGINS_PER_ADDRESS, 60)
 ACCOUNT = Limit("account", settings.LOGINS_PER_ACCOUNT, 3600)
 FAMILIAR = 30 * 86400  # seconds that the address of a login is remembered
 
-logins = Counter(
-    "jewelry_logins",
-    "Logins by what became of them: accepted, wrong, or refused without looking at the password.",
-    ["result"],
-)
-
-RESULTS = ("accepted", "wrong", "address_limit", "account_limit", "busy")
-
 _hashing = threading.BoundedSemaphore(settings.LOGINS_AT_ONCE)
-
-
-def prime_logins() -> None:
-    """Make the counter start at 0, in web processes; worker and beat load this too."""
-    for result in RESULTS:
-        logins.labels(result)
 
 
 class TooManyLogins(APIException):

@@ -5,8 +5,8 @@ from urllib.parse import unquote
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.core import errors, login
-from apps.monitoring.priming import METHODS, prime_requests
+from apps.core import errors, login, metrics
+from apps.monitoring.priming import METHODS
 
 
 def refuse_malformed_requests(
@@ -18,8 +18,6 @@ def refuse_malformed_requests(
     sent, so a stranger who invents methods would make as many new series. Null characters, which
     PostgreSQL cannot hold. Encodings other than UTF-8, by which Django would read the address too.
     """
-
-    prime_requests()  # here, because worker and beat, which load no middleware, have no requests
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.method not in METHODS:
@@ -39,7 +37,7 @@ class RefusedLogins:
     """Answers for views that are no API's, such as the admin's login, when a login is refused."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        login.prime_logins()
+        metrics.prime_logins()
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

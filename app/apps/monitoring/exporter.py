@@ -1,15 +1,15 @@
 """The exporter: a process of its own that serves the numbers of all others.
 
-Two pages, one for each of Prometheus's jobs: `django` (what the web processes count, the state of
-the database's tables, the business) and `celery` (what publishers, worker and beat count, the
-queues). Nothing that can hang is done while a page is made: what needs the database or the broker
-is asked for by threads (`Source`), so a page takes as long as reading the files takes.
+There is a collector for each of Prometheus's jobs: `django` (what the web processes count, the
+database's migrations, the business) and `celery` (what publishers, worker and beat count, the
+queues). A scrape waits for nothing that can hang: threads (`Source`) ask the database and the
+broker, so a scrape takes as long as reading the files takes.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import redis
@@ -18,13 +18,13 @@ from django.db import connection
 from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from apps.monitoring import business, files, schema, slots
+from apps.monitoring import files, registry, schema, slots
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 2  # seconds that the first page waits for the first results
+PATIENCE = 2  # seconds that the first scrape waits for the first results
 HEARTBEAT = 30  # seconds after which a worker without heartbeat counts as down; it beats every 2
-ITSELF = {"role": "main", "service": "metrics", "slot": "0"}
+EXPORTER_LABELS = {"role": "main", "service": "metrics", "slot": "0"}
 
 
 class Source(threading.Thread):
@@ -34,7 +34,7 @@ class Source(threading.Thread):
     there are none until the next success.
     """
 
-    def __init__(self, name: str, ask: Callable[[], list[Metric]], interval: float) -> None:
+    def __init__(self, name: str, ask: registry.Query, interval: float) -> None:
         super().__init__(name=name, daemon=True)
         self._ask, self._interval = ask, interval
         self._result: list[Metric] = []
@@ -66,7 +66,7 @@ class Source(threading.Thread):
         return self._result if fresh else []
 
 
-class Page:
+class JobCollector:
     """What one of Prometheus's jobs scrapes: the files of services, and sources."""
 
     def __init__(self, directory: Path, services: list[str], sources: list[Source]) -> None:
@@ -84,13 +84,13 @@ class Page:
             self._broken[service] += totals[service].broken
         found = {source.name: source.families() for source in self._sources}
         yield from self.families(holders, totals, found)
-        yield from self._itself(totals, found)
+        yield from self._own_metrics(totals, found)
 
     def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
-        """Those that are the page's own: what counts of the files and of the sources' results."""
+        """The job's families: what it takes of the files and of the sources' results."""
         raise NotImplementedError
 
-    def _itself(self, totals: dict, found: dict) -> Iterator[Metric]:
+    def _own_metrics(self, totals: dict, found: dict) -> Iterator[Metric]:
         number = GaugeMetricFamily(
             "jewelry_metrics_files", "Files of metrics that were read.", labels=["service"]
         )
@@ -112,21 +112,15 @@ class Page:
         yield from (number, broken, success)
 
 
-class DjangoPage(Page):
+class DjangoCollector(JobCollector):
     """What the web processes count, migrations, the business."""
 
     def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
-        """See Page."""
+        """See JobCollector."""
         families = totals["web"].families
-        tenants = {
-            sample.labels["tenant"]
-            for family in found["business"]
-            for sample in family.samples
-            if "tenant" in sample.labels
-        }
-        business.start_at_zero(families, tenants)
+        registry.add_zeros(families, [family for source in found.values() for family in source])
         for family in PROCESS_COLLECTOR.collect():
-            family.samples = [s._replace(labels=ITSELF) for s in family.samples]
+            family.samples = [s._replace(labels=EXPORTER_LABELS) for s in family.samples]
             _merge(families, family)
         alive = sum(holder.role == "child" and bool(holder.pid) for holder in holders["web"])
         yield GaugeMetricFamily("gunicorn_workers_alive", "Web processes that live.", alive)
@@ -135,7 +129,7 @@ class DjangoPage(Page):
             yield from source
 
 
-class CeleryPage(Page):
+class CeleryCollector(JobCollector):
     """What is counted of tasks, wherever it happens, the worker, beat and the queues."""
 
     def __init__(self, *args, nodes: list[str]) -> None:
@@ -143,7 +137,7 @@ class CeleryPage(Page):
         self._nodes = nodes  # workers that should be there
 
     def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
-        """See Page."""
+        """See JobCollector."""
         families = totals["worker"].families
         for service, prefix in (("web", "celery_"), ("beat", ("celery_", *files.PER_PROCESS))):
             for name, family in totals[service].families.items():
@@ -190,14 +184,14 @@ def _merge(families: dict[str, Metric], more: Metric) -> None:
     family.samples = files.in_order(values)
 
 
-def _of_database(ask: Callable[[], list[Metric]]) -> Callable[[], list[Metric]]:
-    """The same, on a connection of its own and of limited time."""
+def _of_database(*queries: registry.Query) -> registry.Query:
+    """All of the queries, on a connection of their own and of limited time."""
 
     def limited() -> list[Metric]:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET statement_timeout = '20s'")
-            return ask()
+            return [family for query in queries for family in query()]
         finally:
             connection.close()
 
@@ -232,18 +226,19 @@ def queue_lengths() -> list[Metric]:
     return [family]
 
 
-def pages(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry]:
-    """The pages by job. `nodes` are the names of the Celery workers that should run here."""
-    of_database = [
-        Source("migrations", _of_database(migration_counts), 30),
-        Source("business", _of_database(business.gauges), 30),
-    ]
-    django = DjangoPage(directory, ["web"], of_database)
+def registries(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry]:
+    """What each job scrapes. `nodes` are the names of the Celery workers that should run here."""
+    of_database = [Source("migrations", _of_database(migration_counts), 30)]
+    for source, queries in registry.queries.items():
+        of_database.append(Source(source, _of_database(*queries), 30))
     of_broker = [Source("queues", queue_lengths, 5)]
-    celery = CeleryPage(directory, ["web", "worker", "beat"], of_broker, nodes=nodes)
-    registries = {}
-    for job, page in (("django", django), ("celery", celery)):
-        # What a page holds is known when it is made; `?name[]=` chooses from that.
-        registries[job] = CollectorRegistry(support_collectors_without_names=True)
-        registries[job].register(page)
-    return registries
+    collectors = {
+        "django": DjangoCollector(directory, ["web"], of_database),
+        "celery": CeleryCollector(directory, ["web", "worker", "beat"], of_broker, nodes=nodes),
+    }
+    result = {}
+    for job, collector in collectors.items():
+        # What a job has is known when it is scraped; `?name[]=` chooses from that.
+        result[job] = CollectorRegistry(support_collectors_without_names=True)
+        result[job].register(collector)
+    return result

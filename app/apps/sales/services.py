@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from apps.core.models import User
 from apps.inventory.models import Item
-from apps.monitoring.business import count_sale, count_void
+from apps.sales.metrics import count_sale, count_void
 from apps.sales.models import Sale, SaleLine, SaleVoid
 from apps.sales.tasks import OVERDUE, send_receipt
 

@@ -43,8 +43,8 @@ class Command(BaseCommand):
     def handle(self, *, directory: Path, node: list[str], **options) -> None:
         """See django.core.management.BaseCommand."""
         sockets = inherited_sockets() or [listen(options[job]) for job in JOBS]
-        pages = exporter.pages(directory, node)
-        servers = [serve(sockets[number], pages[job]) for number, job in enumerate(JOBS)]
+        registries = exporter.registries(directory, node)
+        servers = [serve(sockets[number], registries[job]) for number, job in enumerate(JOBS)]
         for server in servers:
             server.join()
 
