@@ -71,7 +71,7 @@ def count(mode, processes, views, recycled):
     from apps.monitoring import sharing
 
     if mode == "plain":
-        sharing.share = lambda: sharing.Itself(forked=False)
+        sharing.share = lambda: sharing.ProcessMetrics(forked=False)
 
     from django.conf import settings
 
@@ -82,7 +82,7 @@ def count(mode, processes, views, recycled):
 
     def work():
         """In a child: count two requests of each view."""
-        sharing.Itself(forked=True)
+        sharing.ProcessMetrics(forked=True)
         metrics = Metrics.get_instance()
         for number in range(int(views)):
             for method in ("GET", "POST"):

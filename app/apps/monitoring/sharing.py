@@ -39,166 +39,180 @@ logger = logging.getLogger(__name__)
 INTERVAL = 2  # seconds between two looks of a process at itself
 ROOM = 1_000_000  # bytes; a process that writes to a mapped file and finds no room is killed
 
-_directory: Path | None = None
-_elsewhere: Path | None = None  # where a process writes while it cannot write there
-_main_pid = 0
-_pid = 0  # whose the following is: a fork leaves the child with its parent's
-_slot: slots.Slot | None = None
-_identity: object = None  # which files are written to: the slot's, or those elsewhere
-_mend = False  # whether these have to be looked after at the next change of a value
 
-# Held while the thread below works. Nobody forks then, so no child inherits a lock of
-# prometheus_client that the thread, which the child does not have, would have to release.
-_working = threading.Lock()
+class Sharing:
+    """What a process knows of the files that it writes to.
+
+    There is one object in a service. It is made before the service forks, so each child begins
+    with its parent's, whose slot is not the child's: `_pid` tells.
+    """
+
+    def __init__(self, directory: Path, elsewhere: Path) -> None:
+        self._directory = directory
+        self._elsewhere = elsewhere  # where a process writes while it cannot write to the directory
+        self._main_pid = os.getpid()
+        self._pid = 0  # whose slot and identity these are
+        self._slot: slots.Slot | None = None
+        self._identity: object = None  # which files are written to: the slot's, or those elsewhere
+        self._mend = False  # whether they need looking after at the next change of a value
+        # Held while the thread below works. Nobody forks then, so no child inherits a lock of
+        # prometheus_client that the thread, which the child does not have, would have to release.
+        self._working = threading.Lock()
+        os.register_at_fork(
+            before=self._working.acquire,
+            after_in_parent=self._working.release,
+            after_in_child=self._working.release,
+        )
+
+    def watch(self) -> None:
+        """Keep writing what the system knows of this process, and mend its files; in a thread."""
+        process = ProcessMetrics(forked=os.getpid() != self._main_pid)
+        threading.Thread(target=self._watch, args=[process], name="metrics", daemon=True).start()
+
+    def _watch(self, process: "ProcessMetrics") -> None:
+        while True:
+            with self._working:
+                try:
+                    self._mend = self._pid == os.getpid() and self._lost()
+                    process.update()  # its first change mends
+                except Exception:
+                    logger.exception("metrics of process %d", os.getpid())
+            time.sleep(INTERVAL)
+
+    def identify(self) -> object:
+        """What prometheus_client asks at every change of a value: which files are this process's.
+
+        It holds its lock meanwhile, so nothing is counted while files change.
+        """
+        if self._mend or self._pid != os.getpid():
+            self._take()
+        return self._identity
+
+    def _take(self) -> None:
+        """Take a slot and its files; if that fails, write elsewhere, to files that nobody reads."""
+        pid = os.getpid()
+        before, was = (self._slot, self._identity) if self._pid == pid else (None, None)
+        self._pid, self._slot, self._mend = pid, before, False
+        taken = None
+        try:
+            self._try_directory()
+            if before and before.is_held():  # its lock file must not be opened again
+                slot = slots.Slot(before.directory, before.role, before.number, before.lock)
+            else:
+                role = "main" if pid == self._main_pid else "child"
+                slot = taken = slots.take(self._directory, role, before.number if before else 0)
+            if before:
+                self._write_again(before, slot)
+            else:
+                self._forget(slot)
+            check(self._directory, slot)
+        except Exception as error:
+            if taken:
+                os.close(taken.lock)
+            if was is before:  # say it once
+                logger.error("metrics of process %d are not exported: %s", pid, error)
+                os.environ[VARIABLE], self._identity = str(self._elsewhere), f"child-{pid}"
+            return
+        if taken and before:
+            os.close(before.lock)
+        os.environ[VARIABLE] = str(self._directory)
+        self._slot = self._identity = slot
+        if was:
+            for path in self._elsewhere.glob(f"*_child-{pid}.db"):
+                path.unlink()
+            logger.warning(
+                "metrics: files were removed or not to be written to; process %d goes on as %s"
+                " of %s", pid, slot, self._directory,
+            )  # fmt: skip
+
+    def _try_directory(self) -> None:
+        """Raise OSError if files cannot be made in the directory, or not be written to."""
+        disk = os.statvfs(self._directory)
+        if disk.f_bavail * disk.f_frsize < ROOM:
+            raise OSError(f"there is no room in {self._directory}")
+        if not os.access(self._directory, os.W_OK | os.X_OK):
+            raise PermissionError(f"{self._directory} cannot be written to")
+
+    def _forget(self, slot: slots.Slot) -> None:
+        """Remove the gauges of the process that had the slot; its counters go on.
+
+        A main process tells of the service, as its successor will; of a child's gauges, only those
+        of the modes live… end with it.
+        """
+        ended = "gauge_*" if slot.role == "main" else "gauge_live*"
+        for path in self._directory.glob(f"{ended}_{slot}.db"):
+            path.unlink()
+
+    def _strays(self, slot: slots.Slot) -> Iterator[tuple[Path, str, str]]:
+        """The slot's open files that others do not see: descriptor, kind, and what became of each.
+
+        An operator or a cleaner of /run may have removed them while the process has them open.
+        """
+        for descriptor in Path("/proc/self/fd").iterdir():
+            try:
+                path = descriptor.readlink()
+            except FileNotFoundError:  # the one by which we read this directory
+                continue
+            kind, found, end = path.name.partition(f"_{slot}.")
+            if path.parent == self._directory and found and end != "db":
+                yield descriptor, kind, end
+
+    def _write_again(self, before: slots.Slot, slot: slots.Slot) -> None:
+        """Write removed files anew from what the process still has open."""
+        for descriptor, kind, end in self._strays(before):
+            there = self._directory / f"{kind}_{slot}.db"
+            if end == "db (deleted)" and not there.exists():
+                unfinished = there.with_suffix(".new")
+                shutil.copyfile(descriptor, unfinished)
+                unfinished.replace(there)
+
+    def _lost(self) -> bool:
+        """Whether others do not see what this process writes, or it must not write."""
+        slot = self._slot
+        if slot is None or self._identity is not slot or not slot.is_held():
+            return True
+        if any(self._strays(slot)):
+            return True
+        try:
+            self._try_directory()
+        except OSError:
+            return True
+        return False
+
+
+_sharing: Sharing | None = None  # None while nothing is shared
 
 
 def share() -> None:
     """Write the metrics of this process and its children to $PROMETHEUS_MULTIPROC_DIR, if set."""
-    global _directory, _elsewhere, _main_pid
-    if _directory or not os.environ.get(VARIABLE):
+    global _sharing
+    directory = os.environ.get(VARIABLE)
+    if _sharing or not directory:
         return
     try:
-        _elsewhere = Path(tempfile.mkdtemp(prefix="metrics-"))
+        elsewhere = Path(tempfile.mkdtemp(prefix="metrics-"))
     except OSError:
         logger.exception("metrics are not exported")
         values.ValueClass = values.MutexValue
         return
-    _directory, _main_pid = Path(os.environ[VARIABLE]), os.getpid()
-    values.ValueClass = values.MultiProcessValue(process_identifier=_identify)
-    os.register_at_fork(
-        before=_working.acquire, after_in_parent=_working.release, after_in_child=_working.release
-    )
+    _sharing = Sharing(Path(directory), elsewhere)
+    values.ValueClass = values.MultiProcessValue(process_identifier=_sharing.identify)
     join()
 
 
 def join() -> None:
-    """From now on, tell of this process itself and mend its files, in a thread."""
-    if not _directory:
-        return
-    try:
-        itself = Itself(forked=os.getpid() != _main_pid)
-        threading.Thread(target=_work, args=[itself], name="metrics", daemon=True).start()
-    except Exception:
-        logger.exception("metrics of process %d", os.getpid())
-
-
-def _work(itself: "Itself") -> None:
-    global _mend
-    while True:
-        with _working:
-            try:
-                _mend = _pid == os.getpid() and _lost()
-                itself.update()  # its first change mends
-            except Exception:
-                logger.exception("metrics of process %d", os.getpid())
-        time.sleep(INTERVAL)
-
-
-def _identify() -> object:
-    """What prometheus_client calls at every change of a value: which files are this process's.
-
-    It holds its lock meanwhile, so nothing is counted while files change.
-    """
-    if _mend or _pid != os.getpid():
-        _take()
-    return _identity
-
-
-def _take() -> None:
-    """Take a slot and its files; go on elsewhere, in files that nobody reads, if that fails."""
-    global _pid, _slot, _identity, _mend
-    pid = os.getpid()
-    before, was = (_slot, _identity) if _pid == pid else (None, None)
-    _pid, _slot, _mend = pid, before, False
-    taken = None
-    try:
-        _try_directory()
-        if before and before.is_held():  # its lock file must not be opened again
-            slot = slots.Slot(before.directory, before.role, before.number, before.lock)
-        else:
-            role, first = "main" if pid == _main_pid else "child", before.number if before else 0
-            slot = taken = slots.take(_directory, role, first)
-        if before:
-            _write_again(before, slot)
-        else:
-            _forget(slot)
-        check(_directory, slot)
-    except Exception as error:
-        if taken:
-            os.close(taken.lock)
-        if was is before:  # say it once
-            logger.error("metrics of process %d are not exported: %s", pid, error)
-            os.environ[VARIABLE], _identity = str(_elsewhere), f"child-{pid}"
-        return
-    if taken and before:
-        os.close(before.lock)
-    os.environ[VARIABLE], _slot, _identity = str(_directory), slot, slot
-    if was:
-        for path in _elsewhere.glob(f"*_child-{pid}.db"):
-            path.unlink()
-        logger.warning(
-            "metrics: files were removed or not to be written to; process %d goes on as %s of %s",
-            pid, slot, _directory,
-        )  # fmt: skip
-
-
-def _try_directory() -> None:
-    """Raise OSError if files cannot be made in the directory, or not be written to."""
-    disk = os.statvfs(_directory)
-    if disk.f_bavail * disk.f_frsize < ROOM:
-        raise OSError(f"there is no room in {_directory}")
-    if not os.access(_directory, os.W_OK | os.X_OK):
-        raise PermissionError(f"{_directory} cannot be written to")
-
-
-def _forget(slot: slots.Slot) -> None:
-    """Remove what the process before told of itself; what it counted is gone on with.
-
-    A main process tells of the service, as its successor will; of what a child tells, only live…
-    gauges end with it.
-    """
-    ended = "gauge_*" if slot.role == "main" else "gauge_live*"
-    for path in _directory.glob(f"{ended}_{slot}.db"):
-        path.unlink()
-
-
-def _strays(slot: slots.Slot) -> Iterator[tuple[Path, str, str]]:
-    """The slot's open files that others do not see: descriptor, kind, and what became of each."""
-    for descriptor in Path("/proc/self/fd").iterdir():
+    """Have this process, which was just forked, write to files of its own and watch over them."""
+    if _sharing:
         try:
-            path = descriptor.readlink()
-        except FileNotFoundError:  # the one by which we read this directory
-            continue
-        kind, found, end = path.name.partition(f"_{slot}.")
-        if path.parent == _directory and found and end != "db":
-            yield descriptor, kind, end
+            _sharing.watch()
+        except Exception:
+            logger.exception("metrics of process %d", os.getpid())
 
 
-def _write_again(before: slots.Slot, slot: slots.Slot) -> None:
-    """Make removed files anew, which are still there for the process that has them open."""
-    for descriptor, kind, end in _strays(before):
-        there = _directory / f"{kind}_{slot}.db"
-        if end == "db (deleted)" and not there.exists():
-            unfinished = there.with_suffix(".new")
-            shutil.copyfile(descriptor, unfinished)
-            unfinished.replace(there)
+class ProcessMetrics:
+    """The families process_… and python_… of this process, written to its files.
 
-
-def _lost() -> bool:
-    """Whether others do not see what this process writes, or it had better not write."""
-    if _identity is not _slot or not _slot.is_held() or any(_strays(_slot)):
-        return True
-    try:
-        _try_directory()
-    except OSError:
-        return True
-    return False
-
-
-class Itself:
-    """What prometheus_client's collectors tell of this process, written to its files.
-
-    These families, process_… and python_…, are left out by the library when processes share.
+    prometheus_client's own collectors leave them out when processes share.
     """
 
     def __init__(self, *, forked: bool) -> None:
