@@ -11,7 +11,7 @@ PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nf
 TEST_PACKAGES := postgresql redis-server
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
-.PHONY: help up status down test lint test-app test-platform test-default test-others bench lock clean packages test-packages browser-packages
+.PHONY: help up status down test lint test-app test-platform test-default test-others bench lock secrets clean packages test-packages browser-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -61,6 +61,9 @@ bench: test-packages browser-packages .venv/.installed ## what is measured: an i
 lock: .venv/.installed ## pin the newest versions that pyproject.toml and app/pyproject.toml allow
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header app/pyproject.toml -o app/requirements.lock
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python --generate-hashes --no-header -c app/requirements.lock pyproject.toml -o requirements.lock
+
+secrets: .venv/.installed ## make the vault of INVENTORY=inventories/production, or add what it lacks
+	@python roles/platform/files/make_secrets.py '$(INVENTORY)'
 
 clean: ## remove the tools and built releases from this checkout
 	rm -rf .venv build

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 PORTS = {"django": 9807, "celery": 9808}
@@ -36,16 +37,29 @@ def play():
     return run
 
 
+@pytest.fixture(scope="session")
+def vault():
+    """Return the names of the secrets that `make secrets` makes."""
+    platform = yaml.safe_load((REPOSITORY / "roles/platform/vars/main.yml").read_text())
+    return list(platform["platform_secrets"])
+
+
 @pytest.fixture
-def secret(host):
-    """Return a function that reads a secret that the inventory made."""
-    machine = host.ansible.get_variables()["inventory_hostname"]
+def secrets(host, vault):
+    """Return the secrets that the machine's inventory made, by name."""
+    variables = host.ansible.get_variables()
+    machine = variables["inventory_hostname"]
+    folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
+    found = {path.name: path.read_text().strip() for path in folder.iterdir()}
+    assert set(found) >= {name.removeprefix("vault_") for name in vault if name in variables}
+    assert len(found) >= 6
+    return found
 
-    def read(name):
-        folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
-        return (folder / name).read_text().strip()
 
-    return read
+@pytest.fixture
+def secret(secrets):
+    """Return a function that gives a secret that the inventory made."""
+    return secrets.__getitem__
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+PREFIXES = {"platform": "jewelry"}
 ROLES = sorted(path for path in (Path(__file__).parents[1] / "roles").iterdir() if path.is_dir())
 
 pytestmark = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -32,7 +33,7 @@ def test_every_variable_has_a_default_and_a_type_or_is_required(role):
 def test_every_variable_has_the_roles_prefix_and_a_comment(role):
     text = (role / "defaults/main.yml").read_text()
     for name, spec in options(role).items():
-        assert name.startswith(f"{role.name}_")
+        assert name.startswith(f"{PREFIXES.get(role.name, role.name)}_")
         written = rf"# {name}: \(required\)" if spec.get("required") else f"{name}:"
         assert re.search(rf"^# .+\n{written}", text, re.MULTILINE), f"{name} has no comment"
 

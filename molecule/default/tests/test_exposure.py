@@ -3,9 +3,6 @@
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-import pytest
 
 testinfra_hosts = ["ansible://all"]
 
@@ -30,18 +27,8 @@ def test_no_udp_port_is_open_to_the_outside(host):
     assert [line for line in listening if not re.match(r"127\.|\[::1\]", line)] == []
 
 
-@pytest.fixture
-def secrets(host):
-    """The values of all secrets of the machine's inventory."""
-    machine = host.ansible.get_variables()["inventory_hostname"]
-    folder = Path(f"/var/lib/jewelry-lab/machines/{machine}/secrets")
-    values = [path.read_text().strip() for path in folder.iterdir()]
-    assert len(values) == 13
-    return values
-
-
 def test_no_secret_is_world_readable(world_readable, secrets):
-    patterns = "\\n".join(secrets)
+    patterns = "\\n".join(secrets.values())
     assert world_readable(f"printf '{patterns}\\n'") == ["/etc/planted"]
 
 
@@ -50,14 +37,14 @@ def test_no_secret_is_in_a_unit_or_an_argument_list(host, secrets):
     arguments = host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
     assert "ExecStart" in units
     assert "gunicorn" in arguments
-    for secret in secrets:
+    for secret in secrets.values():
         assert secret not in units
         assert secret not in arguments
 
 
 def test_no_secret_is_in_the_journal(host, secrets):
     journal = host.check_output("journalctl --no-pager --output cat")
-    for secret in secrets:
+    for secret in secrets.values():
         assert secret not in journal
 
 

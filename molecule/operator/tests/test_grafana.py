@@ -80,8 +80,8 @@ def test_nothing_of_it_shows_a_secret_to_everybody(world_readable):
 def test_foretelling_a_change_shows_no_secret(play):
     changed = "Zq84" * 20
     variables = {
-        "jewelry_grafana_password": changed,
-        "jewelry_grafana_secret_key": changed,
+        "vault_grafana_password": changed,
+        "vault_grafana_secret_key": changed,
         "grafana_settings": {"smtp": {"enabled": True, "password": changed}},
     }
 

@@ -15,7 +15,7 @@ INVENTORY = REPOSITORY / "molecule/refusals/inventory"
 MACHINE = "platform-refusals"
 SECRET = "s3cret-one"
 PLACEHOLDER = "change-me-change-me-change-me-change-me-change-me-change-me"
-GRAFANA = dict.fromkeys(["jewelry_grafana_password", "jewelry_grafana_secret_key"], "8dH2kfLq" * 6)
+GRAFANA = dict.fromkeys(["vault_grafana_password", "vault_grafana_secret_key"], "8dH2kfLq" * 6)
 REPOSITORY_OF_GRAFANA = {"uris": "https://packages.example.org", "suites": "stable"}
 
 testinfra_hosts = [f"ansible://{MACHINE}"]
@@ -23,16 +23,24 @@ testinfra_hosts = [f"ansible://{MACHINE}"]
 # What an operator might have set, by name, and words that answer it.
 CASES = {
     "secret-placeholder": (
-        {"jewelry_secret_key": PLACEHOLDER},
-        "`jewelry_secret_key` is missing, a placeholder, shorter than",
+        {"vault_secret_key": PLACEHOLDER},
+        "`vault_secret_key` is missing, a placeholder, shorter than",
     ),
     "secret-short": (
-        {"jewelry_database_password": SECRET},
-        "`jewelry_database_password` is missing, a placeholder, shorter than",
+        {"vault_database_password": SECRET},
+        "`vault_database_password` is missing, a placeholder, shorter than",
     ),
     "secret-empty": (
-        {"jewelry_admin_password": ""},
-        "`jewelry_admin_password` is missing, a placeholder, shorter than",
+        {"vault_admin_password": ""},
+        "`vault_admin_password` is missing, a placeholder, shorter than",
+    ),
+    "secret-renamed": (
+        {"jewelry_database_password": SECRET, "jewelry_email_url": f"smtp://a:{SECRET}@mail"},
+        "Rename `jewelry_database_password` to `vault_database_password`, `jewelry_email_url` to",
+    ),
+    "variable-unknown": (
+        {"jewelry_timezon": "Etc/UTC"},
+        "The platform has no variable `jewelry_timezon`",
     ),
     "time-zone": ({"jewelry_timezone": "Mars/Olympus"}, "`jewelry_timezone` is Mars/Olympus"),
     "domain": ({"jewelry_domain": ""}, "`jewelry_domain` is missing"),
@@ -106,8 +114,8 @@ CASES = {
     ),
     "grafana-secrets": (
         {"grafana_repository": {**REPOSITORY_OF_GRAFANA, "signed_by": "KEY.asc"}},
-        "`jewelry_grafana_password` is missing, a placeholder, shorter than 12",
-        "`jewelry_grafana_secret_key` is missing, a placeholder, shorter than 32",
+        "`vault_grafana_password` is missing, a placeholder, shorter than 12",
+        "`vault_grafana_secret_key` is missing, a placeholder, shorter than 32",
     ),
     "email": (
         {"alertmanager_email_to": ["a@example.org"]},

@@ -1,0 +1,238 @@
+"""The platform's variables and secrets: their documents, their refusals, and `make secrets`."""
+
+import os
+import pty
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+ROLE = REPOSITORY / "roles/platform"
+EXAMPLE = REPOSITORY / "inventories/example"
+OLD = """\
+# The vault of an older version.
+jewelry_secret_key: kept-kept-kept-kept-kept-kept-kept-kept-kept-kept-kept
+jewelry_database_password: "also kept, with: a colon"
+vault_admin_password: change-me
+jewelry_email_url: consolemail://
+"""
+PASSWORD = "of-the-vault"
+
+
+def read(name):
+    return yaml.safe_load((ROLE / name).read_text())
+
+
+VARIABLES = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+SECRETS = read("vars/main.yml")["platform_secrets"]
+
+
+def rows(prefix):
+    """Return the rows of the README's table about names that begin so: name and second column."""
+    text = (ROLE / "README.md").read_text()
+    return dict(re.findall(rf"^\| `({prefix}_\w+)` \| (.+?) \|", text, re.MULTILINE))
+
+
+def test_readme_has_every_variable_with_its_default():
+    table = rows("jewelry")
+    assert set(table) == set(VARIABLES)
+    for name, option in VARIABLES.items():
+        if option.get("required"):
+            assert table[name] == "required"
+        elif "default" in option:
+            default = option["default"]
+            shown = str(default).lower() if isinstance(default, bool) else str(default)
+            assert table[name] == (f"`{shown}`" if shown else "empty"), name
+
+
+def test_readme_and_example_have_every_secret():
+    lengths = {name: int(text.split()[0]) for name, text in rows("vault").items()}
+    assert lengths == SECRETS
+    example = yaml.safe_load((EXAMPLE / "group_vars/all/vault.yml").read_text())
+    assert set(example) == {*SECRETS, "vault_email_url"}
+
+
+def test_every_vault_holds_nothing_but_secrets_of_their_names():
+    for path in REPOSITORY.glob("inventories/**/vault.yml"):
+        assert all(name.startswith("vault_") for name in yaml.safe_load(path.read_text())), path
+
+
+def test_no_file_has_a_variable_of_the_platform_that_is_not_described():
+    """Not in roles and playbooks, where names of metrics are alike."""
+    known = {*VARIABLES, "jewelry_"}
+    for path in [
+        *REPOSITORY.glob("inventories/**/*.yml"),
+        *REPOSITORY.glob("molecule/**/main.yml"),
+    ]:
+        assert set(re.findall(r"\bjewelry_\w*", path.read_text())) <= known, path
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    """A copy of the example, as an operator makes it."""
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "production"))
+
+
+@pytest.fixture
+def vault(inventory):
+    return inventory / "group_vars/all/vault.yml"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs a command with the vault's password in a file."""
+    (tmp_path / "password").write_text(PASSWORD)
+    environment = {**os.environ, "ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / "password")}
+
+    def run_command(*command):
+        return subprocess.run(
+            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run_command
+
+
+@pytest.fixture
+def make_secrets(run, inventory):
+    """Return a function that runs `make secrets` on the inventory; it succeeds."""
+
+    def make():
+        done = run("make", "--no-print-directory", "secrets", f"INVENTORY={inventory}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return make
+
+
+@pytest.fixture
+def view(run, vault):
+    """Return a function that reads the encrypted vault."""
+
+    def read_vault():
+        assert vault.read_text().startswith("$ANSIBLE_VAULT;")
+        done = run("ansible-vault", "view", vault)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return read_vault
+
+
+def test_secrets_are_made_and_encrypted(vault, make_secrets, view):
+    said = make_secrets()
+    text = view()
+    made = yaml.safe_load(text)
+    assert set(made) == {*SECRETS, "vault_email_url"}
+    assert len({made[name] for name in SECRETS}) == len(SECRETS)
+    for name, length in SECRETS.items():
+        assert re.fullmatch(rf"[A-Za-z0-9]{{{length},}}", made[name])
+        assert name in said
+        assert made[name] not in said
+    assert "# How receipts are sent" in text
+    assert stat.S_IMODE(vault.stat().st_mode) == 0o600
+
+
+def test_a_missing_vault_is_made(vault, make_secrets, view):
+    vault.unlink()
+    make_secrets()
+    assert set(yaml.safe_load(view())) >= set(SECRETS)
+    assert [path.name for path in vault.parent.iterdir() if "vault" in path.name] == ["vault.yml"]
+
+
+def test_what_is_there_stays(vault, make_secrets):
+    make_secrets()
+    before = vault.read_bytes()
+    assert "nothing was missing" in make_secrets()
+    assert vault.read_bytes() == before
+
+
+def test_what_is_missing_is_added_and_old_names_are_renamed(run, vault, make_secrets, view):
+    vault.write_text(OLD)
+    encrypted = run("ansible-vault", "encrypt", vault)
+    assert encrypted.returncode == 0, encrypted.stderr
+
+    said = make_secrets()
+
+    text, made = view(), yaml.safe_load(view())
+    assert set(made) == {*SECRETS, "vault_email_url"}
+    assert made["vault_secret_key"] == yaml.safe_load(OLD)["jewelry_secret_key"]
+    assert made["vault_database_password"] == "also kept, with: a colon"
+    assert made["vault_email_url"] == "consolemail://"
+    assert len(made["vault_admin_password"]) >= SECRETS["vault_admin_password"]
+    assert text.startswith("# The vault of an older version.")
+    assert "renamed jewelry_secret_key to vault_secret_key" in said
+    assert "kept" not in said
+
+
+def test_wrong_password_changes_nothing(tmp_path, run, inventory, vault, make_secrets):
+    make_secrets()
+    before = vault.read_bytes()
+    (tmp_path / "password").write_text("another")
+    done = run("make", "secrets", f"INVENTORY={inventory}")
+    assert done.returncode != 0
+    assert "vault.yml is as it was" in done.stderr
+    assert vault.read_bytes() == before
+
+
+def test_vault_that_cannot_be_read_is_not_shown(run, inventory, vault):
+    vault.write_text("vault_secret_key: 's3cr3t\nvault_admin_password: x\n")
+    done = run("make", "secrets", f"INVENTORY={inventory}")
+    assert done.returncode != 0
+    assert "vault.yml is no YAML: line" in done.stderr
+    assert "s3cr3t" not in done.stdout + done.stderr
+
+
+def test_password_is_asked_for(inventory, vault, view):
+    """As ansible-vault asks: twice for a new one, on the terminal."""
+    script = [sys.executable, str(ROLE / "files/make_secrets.py"), str(inventory)]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.pop("ANSIBLE_VAULT_PASSWORD_FILE", None)
+        os.execv(sys.executable, script)  # noqa: S606
+    said = b""
+    for question in (b"New Vault password: ", b"Confirm New Vault password: "):
+        while not said.endswith(question):
+            said += os.read(terminal, 1000)
+        os.write(terminal, PASSWORD.encode() + b"\n")
+        said = b""
+    while True:
+        try:
+            said += os.read(terminal, 1000)
+        except OSError:
+            break
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, said
+    assert set(yaml.safe_load(view())) >= set(SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("inventories/nowhere", "cp -r inventories/example inventories/nowhere"),
+        ("inventories/example", "is the example. Copy it first"),
+        ("", "make secrets INVENTORY=inventories/production"),
+    ],
+)
+def test_inventory_that_is_none(run, where, words):
+    done = run("make", "secrets", f"INVENTORY={where}")
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_vault_with_old_names_is_refused_with_the_new_ones(run, inventory, vault):
+    vault.write_text(OLD)
+    done = run(
+        *("ansible-playbook", "-i", inventory, "playbooks/site.yml", "--tags", "preflight"),
+        *("--check", "-e", "ansible_connection=local"),
+        *("-e", f"ansible_python_interpreter={sys.executable}"),
+    )
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    for name in ("secret_key", "database_password", "email_url"):
+        assert f"`jewelry_{name}` to `vault_{name}`" in said
+    assert "make secrets INVENTORY=" in said
+    assert "kept" not in said
