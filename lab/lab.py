@@ -5,9 +5,16 @@ A machine is a systemd-nspawn container on an overlay of one shared base made by
 a cgroup and an address of its own on a bridge with NAT. It survives `reboot`. Machines take over
 the controller's Debian mirror, apt options, certificates and name servers.
 
-    lab.py up NAME...            make the machines, or leave them as they are
-    lab.py down [--purge] NAME...  remove them; with the last one, the network (and the base) too
-    lab.py list                  name and address of every machine
+    lab.py up [--image IMAGE] NAME...  make the machines, or leave them as they are
+    lab.py down [--purge] NAME...      remove them; with the last one the network (and all else) too
+    lab.py save NAME IMAGE             restart a machine and keep its files as an image
+    lab.py drop IMAGE...               remove images
+    lab.py list                        name and address of every machine
+
+A machine made from an image has the files and the secrets of the machine that was saved, and a
+name, an address, keys and a machine id of its own. It does not have that machine's past: see PAST.
+At its first boot it runs SSH and nothing else, for its files still have the other name and address:
+site.yml puts that right and starts the services.
 
 Needs root and, of Debian's packages, systemd-container, mmdebstrap, iproute2, nftables and
 openssh-client. `LAB_NETWORK` (a /24 such as 10.99.7.0/24) chooses another network.
@@ -29,15 +36,18 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 STATE = Path("/var/lib/jewelry-lab")
 CACHE = Path("/var/cache/jewelry-lab")
 MACHINES = STATE / "machines"
+IMAGES = STATE / "images"
 KEY = STATE / "id_ed25519"
 SSH_CONFIG = STATE / "ssh_config"
 
+NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 SUITE = "trixie"
 PACKAGES = [
     "ca-certificates",
@@ -60,6 +70,27 @@ TOOLS = {
 BRIDGE = "jewelry-lab"
 DEFAULT_NETWORK = "10.213.77.0/24"
 BOOT_SECONDS = 60
+STOP_SECONDS = 120  # a web unit waits up to 90 s for its last requests
+# An image leaves out what makes a machine this one, and what it has logged, measured, queued and
+# scheduled: a machine made from the image would take it for its own.
+IDENTITY = ["etc/machine-id", "etc/ssh/ssh_host_*", "var/lib/systemd/random-seed"]
+PAST = [
+    "var/lib/jewelry/*",
+    "var/lib/private/*/*",
+    "var/lib/prometheus-nginx-log-exporter/*",
+    "var/lib/prometheus/alertmanager/*",
+    "var/lib/prometheus/metrics2/*",
+    "var/lib/redis-*/*",
+    "var/log/*/*",
+    "var/tmp/*",
+]
+# What lab.py keeps in a machine's folder; all else there is the inventory's, such as its secrets.
+OWN_FILES = {"address", "console.log", "known_hosts", "lower", "pid", "ready", "renamed", "root"}
+OWN_FILES |= {"ssh_config", "upper", "work"}
+ONLY_SSH = ["systemd.unit=basic.target"]
+ONLY_SSH += [
+    f"systemd.wants={unit}.service" for unit in ("ssh", "systemd-networkd", "systemd-user-sessions")
+]
 REBOOT_STATUS = 133  # systemd-nspawn's exit status with --keep-unit when the machine reboots
 
 
@@ -264,6 +295,53 @@ def remove_network() -> None:
         path.unlink(missing_ok=True)
 
 
+# --- An image: what a machine was, for others to start from ---------------------------------------
+
+
+def image_folder(name: str) -> Path:
+    """Return the folder of an image; raise LabError when the name is none that it could have."""
+    if not NAME.fullmatch(name):
+        raise LabError(f"{name!r} is no image name: a-z, 0-9 and -, at most 30 characters")
+    return IMAGES / name
+
+
+def existing_image(name: str) -> Path:
+    """Return the folder of an image; raise LabError if there is none."""
+    folder = image_folder(name)
+    if not folder.exists():
+        raise LabError(f"there is no image {name}: make it with lab.py save MACHINE {name}")
+    return folder
+
+
+def forget(root: Path, patterns: list[str]) -> None:
+    """Remove from a machine's files what matches; nothing that a link reaches outside of them."""
+    for path in [found for pattern in patterns for found in root.glob(pattern)]:
+        if not path.parent.resolve().is_relative_to(root):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def lower_layers(folder: Path) -> list[Path]:
+    """Return what lies below the upper layer of a machine or an image: images and the base."""
+    lower = (folder / "lower").resolve()
+    if not (lower / "upper").exists():
+        return [lower]
+    return [lower / "upper", *lower_layers(lower)]
+
+
+def refuse_used(image: str) -> None:
+    """Raise LabError if a machine or another image is made from the image."""
+    folder = image_folder(image)
+    for other in [*MACHINES.glob("*/"), *IMAGES.glob("*/")]:
+        if folder / "upper" in lower_layers(other):
+            raise LabError(
+                f"{other.name} is made from the image {image}: remove {other.name} first"
+            )
+
+
 # --- A machine ------------------------------------------------------------------------------------
 
 
@@ -272,7 +350,7 @@ class Machine:
 
     def __init__(self, name: str):
         """Raise LabError when the name is none that a host could have."""
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name):
+        if not NAME.fullmatch(name):
             raise LabError(f"{name!r} is no machine name: a-z, 0-9 and -, at most 30 characters")
         self.name = name
         self.folder = MACHINES / name
@@ -295,20 +373,26 @@ class Machine:
             return False
         return self.name.encode() in command.split(b"\0")
 
-    def up(self) -> None:
-        """Make and boot the machine unless it runs, and wait until it answers over SSH."""
+    def up(self, image: str | None = None) -> None:
+        """Make the machine, from an image or bare, boot it and wait until it answers over SSH.
+
+        A machine that is there is booted as it is, and one that runs is left alone.
+        """
         with locked():
             if self.is_running():
                 return
-            lower = base()
+            lower = existing_image(image) if image else base()
             chosen = make_network()
             if self.folder.exists() and not (self.folder / "ready").exists():
                 shutil.rmtree(self.folder)  # a first start was interrupted
             if not self.folder.exists():
                 self._make(lower, chosen)
-            say(f"{self.name}: booting on {self.address}")
-            self._start()
-            self._wait_for_ssh()
+            self._boot()
+
+    def _boot(self) -> None:
+        say(f"{self.name}: booting on {self.address}")
+        self._start()
+        self._wait_for_ssh()
 
     def _make(self, lower: Path, chosen: ipaddress.IPv4Network) -> None:
         for part in ("upper/etc/systemd/network", "upper/etc/ssh", "upper/root/.ssh", "work"):
@@ -317,6 +401,13 @@ class Machine:
         (self.folder / "upper/root").chmod(0o700)
         (self.folder / "upper/root/.ssh").chmod(0o700)
         (self.folder / "lower").symlink_to(lower)
+        machine_id = "uninitialized"
+        if (lower / "upper").exists():
+            # Not "uninitialized": at a first boot systemd enables every unit that a package brings.
+            machine_id = uuid.uuid4().hex
+            (self.folder / "renamed").touch()
+            for path in (lower / "inventory").iterdir():
+                run("cp", "--archive", path, self.folder)
         taken = {path.read_text() for path in MACHINES.glob("*/address")}
         address = next(str(ip) for ip in list(chosen.hosts())[9:] if str(ip) not in taken)
         (self.folder / "address").write_text(address)
@@ -328,7 +419,7 @@ class Machine:
         files = {
             "upper/etc/hostname": f"{self.name}\n",
             "upper/etc/hosts": f"127.0.0.1 localhost\n{address} {self.name}\n",
-            "upper/etc/machine-id": "uninitialized\n",
+            "upper/etc/machine-id": f"{machine_id}\n",
             "upper/etc/resolv.conf": name_servers(str(chosen[1])),
             "upper/etc/systemd/network/10-host0.network": (
                 f"[Match]\nName=host0\n\n[Link]\nMTUBytes={uplink_mtu()}\n\n[Network]\n"
@@ -390,7 +481,7 @@ class Machine:
                 group.mkdir(parents=True, exist_ok=True)
                 (group / "cgroup.procs").write_text(str(os.getpid()))
         self.pid_file.write_text(str(os.getpid()))
-        lower = (self.folder / "lower").resolve()
+        lower = ":".join(map(str, lower_layers(self.folder)))
         layers = f"lowerdir={lower},upperdir={self.folder}/upper,workdir={self.folder}/work"
         with self.console.open("ab") as console:
             run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
@@ -406,14 +497,54 @@ class Machine:
             environment = {**os.environ, "UNIFIED_CGROUP_HIERARCHY": "1"}
             status = REBOOT_STATUS
             while status == REBOOT_STATUS:
+                renamed = self.folder / "renamed"
                 status = subprocess.run(
-                    command,
+                    command + (ONLY_SSH if renamed.exists() else []),
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=console,
                     stderr=console,
                     check=False,
                 ).returncode
+                renamed.unlink(missing_ok=True)
+
+    def save(self, image: str) -> None:
+        """Shut the machine down, keep its files as an image, and boot it again."""
+        folder = image_folder(image)
+        with locked():
+            if not self.is_running():
+                raise LabError(f"{self.name} does not run: lab.py up {self.name}")
+            refuse_used(image)
+            say(f"{self.name}: shutting down, to be kept as the image {image}")
+            self._shut_down()
+            try:
+                self._copy_to(folder)
+            finally:
+                self._boot()
+
+    def _shut_down(self) -> None:
+        supervisor = self.pid_file.read_text()
+        nspawn = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text()
+        os.kill(int(nspawn), signal.SIGTERM)  # orderly, as `systemctl poweroff`
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.is_running():
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} did not shut down within {STOP_SECONDS} s")
+            time.sleep(0.1)
+
+    def _copy_to(self, image: Path) -> None:
+        unfinished = image.with_name(f"unfinished-{image.name}")
+        for folder in (unfinished, image):
+            shutil.rmtree(folder, ignore_errors=True)
+        (unfinished / "inventory").mkdir(parents=True)
+        # With the extended attributes in which an overlay keeps what was removed.
+        run("cp", "--archive", self.folder / "upper", unfinished)
+        forget(unfinished / "upper", [*IDENTITY, *PAST])
+        for path in self.folder.iterdir():
+            if path.name not in OWN_FILES and not path.is_socket():
+                run("cp", "--archive", path, unfinished / "inventory")
+        (unfinished / "lower").symlink_to((self.folder / "lower").resolve())
+        unfinished.rename(image)
 
     def down(self) -> bool:
         """Kill the machine and remove its files; return whether there was one."""
@@ -488,16 +619,32 @@ def remove(names: list[str], purge: bool) -> None:
                 shutil.rmtree(STATE, ignore_errors=True)
 
 
+def drop(images: list[str]) -> None:
+    """Remove images that nothing stands on."""
+    with locked():
+        for image in images:
+            refuse_used(image)
+            if image_folder(image).exists():
+                shutil.rmtree(image_folder(image))
+                say(f"image {image}: removed")
+
+
 def main() -> None:
     """Do what the command line says; end with status 1 and words when that cannot be done."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("up").add_argument("names", nargs="+")
+    up = verbs.add_parser("up")
+    up.add_argument("--image")
+    up.add_argument("names", nargs="+")
     down = verbs.add_parser("down")
     down.add_argument("--purge", action="store_true")
     down.add_argument("names", nargs="+")
+    save = verbs.add_parser("save")
+    save.add_argument("name")
+    save.add_argument("image")
+    verbs.add_parser("drop").add_argument("images", nargs="+")
     verbs.add_parser("list")
     verbs.add_parser("supervise").add_argument("name")
     arguments = parser.parse_args()
@@ -506,9 +653,13 @@ def main() -> None:
         check_controller()
         if arguments.verb == "up":
             for name in arguments.names:
-                Machine(name).up()
+                Machine(name).up(arguments.image)
         elif arguments.verb == "down":
             remove(arguments.names, arguments.purge)
+        elif arguments.verb == "save":
+            Machine(arguments.name).save(arguments.image)
+        elif arguments.verb == "drop":
+            drop(arguments.images)
         elif arguments.verb == "supervise":
             Machine(arguments.name).supervise()
         else:
