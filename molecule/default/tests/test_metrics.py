@@ -13,6 +13,12 @@ FAMILIES = {
     "http://127.0.0.1:9100/metrics": [
         "node_uname_info{",
         'node_systemd_unit_state{name="nginx.service"',
+        'systemd_unit_cpu_seconds_total{name="postgresql@17-main.service"}',
+        'systemd_unit_memory_bytes{name="redis-server@broker.service"}',
+        'systemd_unit_memory_bytes{name="prometheus.service"}',
+        'node_tcp_connection_states{state="listen"}',
+        "node_processes_threads ",
+        "node_interrupts_total{",
     ],
     "http://127.0.0.1:9187/metrics": ["pg_up 1", 'pg_database_size_bytes{datname="jewelry"}'],
     "http://127.0.0.1:9121/metrics": ["redis_up 1"],
@@ -99,3 +105,12 @@ def test_prometheus_keeps_thirty_days_and_ten_gigabytes(prometheus):
     assert flags["storage.tsdb.retention.time"] == "30d"
     assert flags["storage.tsdb.retention.size"] in ("10GB", "10GiB")
     assert "scrape_interval: 15s" in prometheus("status/config")["yaml"]
+
+
+def test_slow_statements_have_texts_without_values(prometheus):
+    """Quotation marks would be values, for those of names are left out."""
+    ranked = prometheus("query", query="group by (queryid, query) (pg_stat_statements_query_id)")
+    texts = {one["metric"]["queryid"]: one["metric"]["query"] for one in ranked["result"]}
+    assert len(texts) == len(ranked["result"]) <= 100
+    assert any(re.search(r"\bFROM \w+ ", text) for text in texts.values())
+    assert not [text for text in texts.values() if "'" in text or len(text) > 200]
