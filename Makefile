@@ -11,7 +11,7 @@ PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nf
 TEST_PACKAGES := postgresql redis-server
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
-.PHONY: help up status down test lint test-app test-platform test-default test-others bench lock secrets clean packages test-packages browser-packages
+.PHONY: help up status down test lint test-app test-rules test-platform test-default test-others bench lock secrets clean packages test-packages browser-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,7 +30,7 @@ down: ## remove the lab machine, its network and its base system
 
 test: lint test-app test-platform ## everything below, in this order
 
-lint: packages .venv/.installed ## ansible-lint, yamllint, ruff, and the tests of the repository itself
+lint: packages .venv/.installed .venv/bin/promtool ## ansible-lint, yamllint, ruff, and the tests of the repository itself
 	yamllint .
 	ruff check .
 	ruff format --check .
@@ -40,6 +40,9 @@ lint: packages .venv/.installed ## ansible-lint, yamllint, ruff, and the tests o
 
 test-app: test-packages .venv/.installed ## the application's tests on a PostgreSQL and a Redis of their own
 	pg_virtualenv pytest app
+
+test-rules: .venv/bin/promtool ## the alert rules: each fires when it should and only then
+	pytest -q tests/test_rules.py
 
 test-platform: browser-packages .venv/.installed ## Molecule: every scenario, on lab machines of its own, in two lanes
 	$(MAKE) --no-print-directory --jobs=2 --keep-going test-default test-others
@@ -89,3 +92,11 @@ endef
 	python3 -m venv --clear .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r app/requirements.lock
 	touch $@
+
+# Of Debian's package only this: installed, Prometheus itself would run here.
+.venv/bin/promtool: .venv/.installed
+	cd $(@D) && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; }
+	dpkg-deb --fsys-tarfile $(@D)/prometheus_*.deb | tar -xO ./usr/bin/promtool > $@.new
+	rm $(@D)/prometheus_*.deb
+	chmod +x $@.new
+	mv $@.new $@

@@ -119,6 +119,8 @@ def test_what_the_application_refuses(faults, environment, words):
         ({"prometheus_retention_size": "10 GB"}, "`prometheus_retention_size` is 10 GB"),
         ({"alertmanager_group_wait": "soon"}, "`alertmanager_group_wait` is soon"),
         ({"alerts_for": {"CPUBusy": "long"}}, "`alerts_for` says long for CPUBusy"),
+        ({"alerts_for": {"CPUBussy": "2h"}}, "`alerts_for` names CPUBussy, which is no alert"),
+        ({"alerts_extra": [{"alert": "SalesStopped"}]}, "`alerts_extra`: missing required argum"),
         ({"web_memory_max": 1024}, "`web_memory_max` is 1024, which its service"),
         ({"nginx_client_max_body_size": "10MB"}, "`nginx_client_max_body_size` is 10MB"),
         ({"metrics_celery_address": "127.0.0.1"}, "`metrics_celery_address` is 127.0.0.1, which"),

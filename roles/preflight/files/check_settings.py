@@ -64,22 +64,35 @@ def types(settings, documented):
         value, wanted = settings[name], option["type"]
         # Ansible would take a string for a list, and each role would then take it apart.
         fits = not (wanted in ("list", "dict") and isinstance(value, str))
-        if not fits or ArgumentSpecValidator({name: option}).validate({name: value}).error_messages:
+        errors = ArgumentSpecValidator({name: option}).validate({name: value}).error_messages
+        if fits and errors and "options" in option:
+            yield f"`{name}`: {errors[0]}"
+        elif not fits or errors:
             of = f" of {option['elements']}" if "elements" in option else ""
             example = f", such as {option['default']}" if option.get("default") else ""
             yield f"`{name}` is no {wanted}{of}{example}: {option['description']}"
 
 
-def forms(settings):
+@functools.cache
+def alert_names(roles):
+    """Return the names of the alerts that role alerts has."""
+    files = [yaml.safe_load(path.read_text()) for path in Path(roles).glob("alerts/files/*.yml")]
+    return {alert["alert"] for alerts in files for alert in alerts}
+
+
+def forms(settings, roles):
     """Yield the variables whose service would not understand them."""
     for name, value in settings.items():
         for pattern, (form, example) in FORMS.items():
             if re.fullmatch(pattern, name) and not re.fullmatch(form, str(value)):
                 yield f"`{name}` is {value}, which its service does not understand: {example}, say"
+    known = alert_names(roles) | {alert["alert"] for alert in settings.get("alerts_extra", [])}
     for name in ("alerts_for", "alerts_keep_firing_for"):
         for alert, value in settings.get(name, {}).items():
             if not re.fullmatch(DURATION, str(value)):
                 yield f"`{name}` says {value} for {alert}, which is no duration: 15m, say"
+            if alert not in known:
+                yield f"`{name}` names {alert}, which is no alert: see docs/runbooks/"
     for name, instance in settings["redis_instances"].items():
         if missing := {"port", "max_memory_mb", "policy", "persistent"} - set(instance):
             yield f"`redis_instances` lacks {', '.join(sorted(missing))} for {name}"
@@ -215,7 +228,7 @@ def of_roles(settings, roles, machine):
     """Return what is wrong with the roles' variables; what cannot be read is named first."""
     return (
         list(types(settings, options(roles)))
-        or list(forms(settings))
+        or list(forms(settings, roles))
         or [
             *ports(settings),
             *references(settings),

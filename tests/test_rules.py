@@ -1,0 +1,174 @@
+"""Every alert fires when it should and only then, says what to do, and has a runbook.
+
+Role alerts writes its rules into a folder of the test, with the settings of inventories/example;
+promtool tries them.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+TESTS = sorted((REPOSITORY / "tests/rules").glob("*_test.yml"))
+RUNBOOKS = {path.stem for path in (REPOSITORY / "docs/runbooks").glob("*.md")} - {"README"}
+DASHBOARDS = {path.stem for path in REPOSITORY.glob("roles/dashboards/files/dashboards/*.yml")}
+SEVERITIES = {"page", "ticket", "none"}
+SERVICES = {"machine", "web", "worker", "beat", "database", "broker", "cache", "proxy"}
+SERVICES |= {"monitoring", "backup", "business", "any"}
+
+
+def write_rules(folder, settings=""):
+    """Let the role write its rules into a folder; return the groups by name."""
+    (folder.parent / "settings.yml").write_text(
+        f"{settings}\n__alerts_directory: {folder}\nansible_become: false\n"
+    )
+    command = "ansible monitoring -i inventories/example --playbook-dir playbooks -c local"
+    done = subprocess.run(
+        [*f"{command} -m include_role -a name=alerts -e".split(), f"@{folder.parent}/settings.yml"],
+        cwd=REPOSITORY,
+        env={**os.environ, "ANSIBLE_STRATEGY": "linear"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    files = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yml"))]
+    return {group["name"]: group["rules"] for file in files for group in file["groups"]}
+
+
+def by_name(groups):
+    """Return the alerts of all groups by name."""
+    rules = [rule for group in groups.values() for rule in group]
+    found = {rule["alert"]: rule for rule in rules if "alert" in rule}
+    assert len(found) == sum("alert" in rule for rule in rules), "two alerts have one name"
+    return found
+
+
+@pytest.fixture(scope="module")
+def promtool():
+    found = shutil.which("promtool")
+    assert found, "promtool is missing: run make .venv/bin/promtool"
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder with a file for each group: promtool evaluates all that it is given."""
+    return tmp_path_factory.mktemp("rules")
+
+
+@pytest.fixture(scope="module")
+def alerts(folder):
+    groups = write_rules(folder / "role")
+    for name, rules in groups.items():
+        group = {"groups": [{"name": name, "rules": rules}]}
+        (folder / f"{name}.yml").write_text(yaml.safe_dump(group))
+    return by_name(groups)
+
+
+def service(rule):
+    """Return the service that a rule names; some alerts take it from what they found."""
+    name = rule["labels"].get("service", "any")
+    return "any" if name == "{{ $labels.instance }}" else name
+
+
+def cases(path):
+    """Return name of the alert and expected alerts of each case of a file."""
+    return [
+        (check["alertname"], check["exp_alerts"])
+        for test in yaml.safe_load(path.read_text())["tests"]
+        for check in test.get("alert_rule_test", [])
+    ]
+
+
+def complete(path, alerts):
+    """Return a file of tests in which each expected alert has all annotations of its rule."""
+    document = yaml.safe_load(path.read_text())
+    for test in document["tests"]:
+        for check in test.get("alert_rule_test", []):
+            own = alerts[check["alertname"]]["annotations"]
+            for expected in check["exp_alerts"]:
+                expected["exp_annotations"] = {**own, **expected["exp_annotations"]}
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_alerts_fire_when_they_should_and_only_then(promtool, folder, alerts, path):
+    (folder / "test.yml").write_text(complete(path, alerts))
+    done = subprocess.run(
+        [promtool, "test", "rules", "test.yml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_has_a_case_that_fires_and_one_that_does_not(alerts):
+    tried = [case for path in TESTS for case in cases(path)]
+    assert {name for name, expected in tried if expected} == set(alerts)
+    assert {name for name, expected in tried if not expected} == set(alerts)
+
+
+def test_every_alert_says_what_to_do(alerts):
+    for name, rule in alerts.items():
+        assert set(rule["labels"]) == {"severity", "service"} or name == "RecentOutage", name
+        assert rule["labels"]["severity"] in SEVERITIES, name
+        assert service(rule) in SERVICES, name
+        annotations = rule["annotations"]
+        assert set(annotations) == {"summary", "description", "runbook_url", "dashboard"}, name
+        assert annotations["summary"].startswith("{{ $labels.host }}: "), name
+        assert "{{" not in annotations["description"], name
+        assert annotations["runbook_url"].endswith(f"/runbooks/{name}.html"), name
+        assert annotations["dashboard"] in DASHBOARDS, name
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert(alerts):
+    assert set(alerts) == RUNBOOKS
+    index = (REPOSITORY / "docs/runbooks/README.md").read_text()
+    listed = re.findall(r"^\| \[(\w+)\]\(\1\.md\) \| (\w+) \| (\w+) \|", index, re.MULTILINE)
+    assert {
+        (name, rule["labels"]["severity"], service(rule)) for name, rule in alerts.items()
+    } == set(listed)
+
+
+OPERATOR = """
+alerts_queue_length: 7
+alerts_units: ["a[.]service", "b[.]service"]
+alerts_for: {CPUBusy: 2h}
+alerts_keep_firing_for: {DiskSpaceLow: 10m, CPUBusy: 3h}
+alerts_extra:
+  - alert: SalesStopped
+    when: hardly any sale was made in two hours
+    expr: sum by (host) (increase(jewelry_sales_total[2h])) < {alerts_queue_length}
+    severity: ticket
+    service: business
+    dashboard: business
+    summary: !unsafe only {{ $value }} sales
+    description: Ask a shop whether its till works.
+"""
+
+
+def test_an_operator_changes_alerts_and_adds_some(promtool, tmp_path, alerts):
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "own.yml").write_text("groups: []\n")
+    (rules / "celery.yml").write_text("# Ansible\n# Part of role alerts.\ngroups: []\n")
+    changed = by_name(write_rules(rules, OPERATOR))
+    assert set(changed) == {*alerts, "SalesStopped"}
+    assert changed["CeleryQueueLong"]["expr"].endswith("> 7\n")
+    assert 'name=~"a[.]service|b[.]service"' in changed["UnitStopped"]["expr"]
+    assert (changed["CPUBusy"]["for"], changed["CPUBusy"]["keep_firing_for"]) == ("2h", "3h")
+    assert changed["DiskSpaceLow"]["keep_firing_for"] == "10m"
+    assert changed["SalesStopped"]["expr"].endswith("< 7\n")
+    assert changed["SalesStopped"]["annotations"]["summary"].endswith("only {{ $value }} sales")
+    others = set(alerts) - {"CeleryQueueLong", "UnitStopped", "CPUBusy", "DiskSpaceLow"}
+    assert {name: changed[name] for name in others} == {name: alerts[name] for name in others}
+    assert {path.name for path in rules.iterdir()} == {"own.yml", "alerts.yml", "recording.yml"}
+    subprocess.run([promtool, "check", "rules", rules / "alerts.yml"], check=True)
