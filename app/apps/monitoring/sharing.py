@@ -29,6 +29,7 @@ from prometheus_client import (
     ProcessCollector,
     values,
 )
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.samples import Sample
 
 from apps.monitoring import slots
@@ -44,7 +45,7 @@ class Sharing:
     """What a process knows of the files that it writes to.
 
     There is one object in a service. It is made before the service forks, so each child begins
-    with its parent's, whose slot is not the child's: `_pid` tells.
+    with its parent's slot, and takes one of its own at its first change of a value.
     """
 
     def __init__(self, directory: Path, elsewhere: Path) -> None:
@@ -54,15 +55,20 @@ class Sharing:
         self._pid = 0  # whose slot and identity these are
         self._slot: slots.Slot | None = None
         self._identity: object = None  # which files are written to: the slot's, or those elsewhere
-        self._mend = False  # whether they need looking after at the next change of a value
+        self._mend = True  # whether they need looking after at the next change of a value
+        self._kept: dict[str, int] = {}  # descriptors of the files that are opened anew, by path
         # Held while the thread below works. Nobody forks then, so no child inherits a lock of
         # prometheus_client that the thread, which the child does not have, would have to release.
         self._working = threading.Lock()
         os.register_at_fork(
             before=self._working.acquire,
             after_in_parent=self._working.release,
-            after_in_child=self._working.release,
+            after_in_child=self._forked,
         )
+
+    def _forked(self) -> None:
+        self._mend = True
+        self._working.release()
 
     def watch(self) -> None:
         """Keep writing what the system knows of this process, and mend its files; in a thread."""
@@ -73,7 +79,7 @@ class Sharing:
         while True:
             with self._working:
                 try:
-                    self._mend = self._pid == os.getpid() and self._lost()
+                    self._mend = self._pid != os.getpid() or self._lost()
                     process.update()  # its first change mends
                 except Exception:
                     logger.exception("metrics of process %d", os.getpid())
@@ -84,7 +90,7 @@ class Sharing:
 
         It holds its lock meanwhile, so nothing is counted while files change.
         """
-        if self._mend or self._pid != os.getpid():
+        if self._mend:
             self._take()
         return self._identity
 
@@ -102,13 +108,15 @@ class Sharing:
                 role = "main" if pid == self._main_pid else "child"
                 slot = taken = slots.take(self._directory, role, before.number if before else 0)
             if before:
-                self._write_again(before, slot)
+                self._keep(before, slot)
             else:
                 self._forget(slot)
             check(self._directory, slot)
         except Exception as error:
             if taken:
                 os.close(taken.lock)
+            while self._kept:
+                os.close(self._kept.popitem()[1])
             if was is before:  # say it once
                 logger.error("metrics of process %d are not exported: %s", pid, error)
                 os.environ[VARIABLE], self._identity = str(self._elsewhere), f"child-{pid}"
@@ -143,10 +151,10 @@ class Sharing:
         for path in self._directory.glob(f"{ended}_{slot}.db"):
             path.unlink()
 
-    def _strays(self, slot: slots.Slot) -> Iterator[tuple[Path, str, str]]:
-        """The slot's open files that others do not see: descriptor, kind, and what became of each.
+    def _open_files(self, slot: slots.Slot) -> Iterator[tuple[Path, str, str]]:
+        """The slot's files that this process has open: descriptor, kind, ending of the name.
 
-        An operator or a cleaner of /run may have removed them while the process has them open.
+        The ending is `db`, or `db (deleted)` when somebody has removed the file.
         """
         for descriptor in Path("/proc/self/fd").iterdir():
             try:
@@ -154,30 +162,63 @@ class Sharing:
             except FileNotFoundError:  # the one by which we read this directory
                 continue
             kind, found, end = path.name.partition(f"_{slot}.")
-            if path.parent == self._directory and found and end != "db":
+            if path.parent == self._directory and found:
                 yield descriptor, kind, end
 
-    def _write_again(self, before: slots.Slot, slot: slots.Slot) -> None:
-        """Write removed files anew from what the process still has open."""
-        for descriptor, kind, end in self._strays(before):
-            there = self._directory / f"{kind}_{slot}.db"
-            if end == "db (deleted)" and not there.exists():
-                unfinished = there.with_suffix(".new")
-                shutil.copyfile(descriptor, unfinished)
-                unfinished.replace(there)
+    def _keep(self, before: slots.Slot, slot: slots.Slot) -> None:
+        """Keep open what `reopen` needs when prometheus_client has closed its files.
+
+        Of a slot that another process has now, it is what was removed: the other goes on with
+        the rest.
+        """
+        for descriptor, kind, end in self._open_files(before):
+            path = self._directory / f"{kind}_{slot}.db"
+            removed = end == "db (deleted)" and not path.exists()
+            # An open file has two descriptors: the file's and the map's.
+            if str(path) not in self._kept and (removed or str(before) == str(slot)):
+                self._kept[str(path)] = os.open(descriptor, os.O_RDONLY | os.O_CLOEXEC)
+
+    def reopen(self, path: str) -> int | None:
+        """The descriptor of the file that this process had at the path until now."""
+        return self._kept.pop(path, None)
 
     def _lost(self) -> bool:
         """Whether others do not see what this process writes, or it must not write."""
         slot = self._slot
         if slot is None or self._identity is not slot or not slot.is_held():
             return True
-        if any(self._strays(slot)):
+        if any(end != "db" for _, _, end in self._open_files(slot)):
             return True
         try:
             self._try_directory()
         except OSError:
             return True
         return False
+
+
+class File(MmapedDict):
+    """A file of values; it goes on with what this process had written to the file before it.
+
+    That may have been removed, by an operator or a cleaner of /run, even at this moment. So the
+    content comes from a descriptor, and never from what lies at the path.
+    """
+
+    def __init__(self, path: str, read_mode: bool = False) -> None:
+        super().__init__(path, read_mode)
+        before = _sharing.reopen(path) if _sharing else None
+        if before is None:
+            return
+        try:
+            expected = os.fstat(before)
+            while not os.path.samestat(os.fstat(self._f.fileno()), expected):
+                self.close()
+                unfinished = Path(path).with_suffix(".new")
+                shutil.copyfile(f"/proc/self/fd/{before}", unfinished)
+                expected = unfinished.stat()
+                unfinished.replace(path)
+                super().__init__(path, read_mode)
+        finally:
+            os.close(before)
 
 
 _sharing: Sharing | None = None  # None while nothing is shared
@@ -196,6 +237,7 @@ def share() -> None:
         values.ValueClass = values.MutexValue
         return
     _sharing = Sharing(Path(directory), elsewhere)
+    values.MmapedDict = File
     values.ValueClass = values.MultiProcessValue(process_identifier=_sharing.identify)
     join()
 
