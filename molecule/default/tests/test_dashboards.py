@@ -29,6 +29,13 @@ MAY_BE_EMPTY = {
     ("celery", "Schedule", "{{entry}}"): "nothing was due yet",
     ("database", "Connections by state", "{{state}}"): "nobody is connected",
     ("database", "Locks", "{{mode}}"): "no lock is held",
+    ("system", "Swap used", ""): "has no swap",
+    ("system", "Swap used", "{{host}}"): "has no swap",
+    ("system", "Clock off by", ""): "a container has its host's clock",
+    ("system", "Clock offset", "offset {{host}}"): "a container has its host's clock",
+    ("system", "Clock offset", "largest error {{host}}"): "a container has its host's clock",
+    ("system", "Clock synchronised", "{{host}}"): "a container has its host's clock",
+    ("system", "Memory by unit, of what is allowed", "{{name}} {{host}}"): "may count no memory",
     ("monitoring", "Messages", "{{integration}}, failed"): "none failed",
 }
 

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 ORDER = [
     "system",
     "services",
+    "slo",
     "web",
     "database",
     "cache",
