@@ -23,6 +23,7 @@ vault_admin_password: change-me
 jewelry_email_url: consolemail://
 """
 PASSWORD = "of-the-vault"
+PROGRAM = ROLE / "files/make_secrets.py"
 
 
 def read(name):
@@ -100,10 +101,10 @@ def run(tmp_path):
 
 @pytest.fixture
 def make_secrets(run, inventory):
-    """Return a function that runs `make secrets` on the inventory; it succeeds."""
+    """Return a function that does what `make secrets` does; it succeeds."""
 
     def make():
-        done = run("make", "--no-print-directory", "secrets", f"INVENTORY={inventory}")
+        done = run(sys.executable, PROGRAM, inventory)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -121,6 +122,12 @@ def view(run, vault):
         return done.stdout
 
     return read_vault
+
+
+def test_make_runs_the_program(run, inventory):
+    """With -n make only prints: run for real it would install the tools first."""
+    done = run("make", "-n", "secrets", f"INVENTORY={inventory}")
+    assert f"{PROGRAM.relative_to(REPOSITORY)} '{inventory}'" in done.stdout
 
 
 def test_secrets_are_made_and_encrypted(vault, make_secrets, view):
@@ -173,7 +180,7 @@ def test_wrong_password_changes_nothing(tmp_path, run, inventory, vault, make_se
     make_secrets()
     before = vault.read_bytes()
     (tmp_path / "password").write_text("another")
-    done = run("make", "secrets", f"INVENTORY={inventory}")
+    done = run(sys.executable, PROGRAM, inventory)
     assert done.returncode != 0
     assert "vault.yml is as it was" in done.stderr
     assert vault.read_bytes() == before
@@ -181,7 +188,7 @@ def test_wrong_password_changes_nothing(tmp_path, run, inventory, vault, make_se
 
 def test_vault_that_cannot_be_read_is_not_shown(run, inventory, vault):
     vault.write_text("vault_secret_key: 's3cr3t\nvault_admin_password: x\n")
-    done = run("make", "secrets", f"INVENTORY={inventory}")
+    done = run(sys.executable, PROGRAM, inventory)
     assert done.returncode != 0
     assert "vault.yml is no YAML: line" in done.stderr
     assert "s3cr3t" not in done.stdout + done.stderr
@@ -189,7 +196,7 @@ def test_vault_that_cannot_be_read_is_not_shown(run, inventory, vault):
 
 def test_password_is_asked_for(inventory, vault, view):
     """As ansible-vault asks: twice for a new one, on the terminal."""
-    script = [sys.executable, str(ROLE / "files/make_secrets.py"), str(inventory)]
+    script = [sys.executable, str(PROGRAM), str(inventory)]
     child, terminal = pty.fork()
     if child == 0:
         os.environ.pop("ANSIBLE_VAULT_PASSWORD_FILE", None)
@@ -218,7 +225,7 @@ def test_password_is_asked_for(inventory, vault, view):
     ],
 )
 def test_inventory_that_is_none(run, where, words):
-    done = run("make", "secrets", f"INVENTORY={where}")
+    done = run(sys.executable, PROGRAM, where)
     assert done.returncode != 0
     assert words in done.stderr
 
