@@ -170,5 +170,6 @@ def test_an_operator_changes_alerts_and_adds_some(promtool, tmp_path, alerts):
     assert changed["SalesStopped"]["annotations"]["summary"].endswith("only {{ $value }} sales")
     others = set(alerts) - {"CeleryQueueLong", "UnitStopped", "CPUBusy", "DiskSpaceLow"}
     assert {name: changed[name] for name in others} == {name: alerts[name] for name in others}
-    assert {path.name for path in rules.iterdir()} == {"own.yml", "alerts.yml", "recording.yml"}
+    written = {"alerts.yml", "public.yml", "recording.yml"}
+    assert {path.name for path in rules.iterdir()} == {"own.yml", *written}
     subprocess.run([promtool, "check", "rules", rules / "alerts.yml"], check=True)
