@@ -73,6 +73,7 @@ def faults():
             environment=ENVIRONMENT | (environment or {}),
             settings=defaults() | settings,
             memory_mb=memory_mb,
+            ssh_port=22,
         )
         assert done.returncode == 0, done.stderr
         assert PASSWORD not in done.stdout
@@ -112,6 +113,7 @@ def test_what_the_application_refuses(faults, environment, words):
         # A string where a list belongs would be taken apart into its letters.
         ({"postgresql_listen_addresses": "localhost"}, "`postgresql_listen_addresses` is no list"),
         ({"redis_instances": {"a": {"port": 1}}}, "`redis_instances` lacks max_memory_mb, persis"),
+        ({"redis_instances": {}}, "`redis_instances` lacks broker, cache, which the application"),
         ({"redis_instances": "broker"}, "`redis_instances` is no dict"),
         ({"worker_concurrency": "many"}, "`worker_concurrency` is no int, such as 2"),
         ({"alerts_cpu_high": "90%"}, "`alerts_cpu_high` is no float, such as 0.9"),
@@ -136,14 +138,9 @@ def test_what_a_service_would_not_understand(settings, words):
         ({"metrics_celery_address": "127.0.0.1:9100"}, "Port 9100 is used twice, by"),
         ({"prometheus_address": "127.0.0.1:5432"}, "Port 5432 is used twice"),
         ({"nginx_local_address": "127.0.0.1:443"}, "Port 443 is used twice"),
-        ({"prometheus_address": "127.0.0.1:9190"}, "`prometheus_address` is 127.0.0.1:9190"),
-        (
-            {
-                "prometheus_targets": {"node": [{"host": "a", "address": "127.0.0.1:9100"}]},
-                "node_exporter_address": "127.0.0.1:9101",
-            },
-            "`node_exporter_address` is 127.0.0.1:9101, where Prometheus reads nothing",
-        ),
+        ({"grafana_address": "127.0.0.1:9100", "grafana_package_file": "/a.deb"}, "Port 9100"),
+        ({"postgresql_port": 22}, "Port 22 is used twice, by `ssh` and `postgresql_port`"),
+        ({"nginx_prometheus_address": "127.0.0.1:9190"}, "`prometheus_address` is 127.0.0.1:9090"),
         ({"postgresql_memory_mb": 1500}, "leave nothing of the machine's 2000 MB"),
         ({"prometheus_interval": "2m"}, "`prometheus_interval` is 2m"),
         ({"alerts_disk_free_critical": 0.2}, "(0.2) is not below `alerts_disk_free_low`"),

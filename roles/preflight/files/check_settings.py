@@ -2,7 +2,8 @@
 """Name the settings that would fail later: at the application, at a service, or against each other.
 
 Reads from standard input, as JSON: `source` (the application's folder), `roles` (the roles'
-folder), `environment` (of the application), `settings` (the roles' variables), `memory_mb`.
+folder), `environment` (of the application), `settings` (the roles' variables), `memory_mb`,
+`ssh_port`.
 Prints a JSON list of what is wrong, in words that hold no value of a secret.
 """
 
@@ -23,7 +24,6 @@ PROCESS_MB = 60  # of one Python process of the application
 OTHER_CONNECTIONS = 10
 # … and those that postgresql.conf reserves for the superuser and for the exporter.
 RESERVED_CONNECTIONS = 8
-HTTP_PORTS = {80: "nginx (HTTP)", 443: "nginx (HTTPS)"}
 
 DURATION = r"([0-9]+(ms|[smhdwy]))+"
 # What the services themselves accept, by the names of the variables.
@@ -34,9 +34,10 @@ FORMS = {
     r"(prometheus|alertmanager|alerts)_.*(time|interval|wait|recovery)": (DURATION, "15s"),
     r".+_address": (r"[^\s:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}|", "127.0.0.1:9090"),
 }
-# Addresses on which something listens; others name the same ones, to be called.
+# Addresses and ports on which something listens; others name the same ones, to be called.
 LISTENING = re.compile(
-    r"(alertmanager|prometheus|\w+_exporter|nginx_local|metrics_(django|celery))(_listen)?_address"
+    r"(alertmanager|prometheus|grafana|\w+_exporter|nginx_local|metrics_(django|celery))(_listen)?_address"
+    r"|(nginx_https?|postgresql)_port"
 )
 SCRAPED_WITHIN = 60  # seconds: rules look at the last minutes, and a sample counts for five
 
@@ -96,44 +97,39 @@ def forms(settings, roles):
     for name, instance in settings["redis_instances"].items():
         if missing := {"port", "max_memory_mb", "policy", "persistent"} - set(instance):
             yield f"`redis_instances` lacks {', '.join(sorted(missing))} for {name}"
+    if missing := {"broker", "cache"} - set(settings["redis_instances"]):
+        yield f"`redis_instances` lacks {', '.join(sorted(missing))}, which the application needs"
 
 
-def ports(settings):
-    """Yield the ports that two services would listen on."""
-    taken = dict(HTTP_PORTS)
+def ports(settings, ssh):
+    """Yield the ports that two services would listen on; ssh has one already."""
+    taken = {ssh: "ssh"}
     listening = {
         name: str(settings[name]).rpartition(":")[2]
         for name in settings
         if LISTENING.fullmatch(name)
     }
+    if not (settings["grafana_package_file"] or settings["grafana_repository"]):
+        del listening["grafana_address"]
     for name, instance in settings["redis_instances"].items():
         listening[f"redis_instances.{name}.port"] = instance["port"]
-    for name, port in {"PostgreSQL": 5432, "ssh": 22, **listening}.items():
+    for name, port in listening.items():
         first = taken.setdefault(int(port), name)
         if first != name:
             yield f"Port {port} is used twice, by `{first}` and `{name}`: give one of them another"
 
 
 def references(settings):
-    """Yield the addresses at which one service looks for another in vain."""
+    """Yield the addresses at which one service looks for another in vain, if they are set."""
     for name, of in (
         ("nginx_metrics_address", "metrics_django_address"),
         ("nginx_prometheus_address", "prometheus_address"),
         ("prometheus_blackbox_address", "blackbox_exporter_address"),
     ):
-        if settings[name] != settings[of]:
-            yield f"`{name}` is {settings[name]}, but `{of}` is {settings[of]}: set both alike"
-    read = {
-        target["address"]
-        for targets in settings.get("prometheus_targets", {}).values()
-        for target in targets
-    }
-    for name, address in settings.items():
-        scraped = LISTENING.fullmatch(name) and not name.startswith(("nginx_local", "blackbox"))
-        if read and scraped and address not in read:
+        if name in settings and settings[name] != settings[of]:
             yield (
-                f"`{name}` is {address}, where Prometheus reads nothing: leave it as it is, or"
-                " change `prometheus_targets` too"
+                f"`{name}` is {settings[name]}, but `{of}` is {settings[of]}: leave the first out,"
+                " and it follows the second"
             )
 
 
@@ -224,13 +220,13 @@ def processes(settings, machine, django, gunicorn):
             yield f"{first} ({shorter} s) must be below {second} ({longer} s), or tasks run twice"
 
 
-def of_roles(settings, roles, machine):
+def of_roles(settings, roles, machine, ssh=22):
     """Return what is wrong with the roles' variables; what cannot be read is named first."""
     return (
         list(types(settings, options(roles)))
         or list(forms(settings, roles))
         or [
-            *ports(settings),
+            *ports(settings, ssh),
             *references(settings),
             *memory(settings, machine),
             *monitoring(settings),
@@ -244,7 +240,7 @@ def main():
     machine = int(given["memory_mb"])
     # Defaults that Ansible computes are right by themselves.
     settings = {k: v for k, v in given["settings"].items() if "{{" not in str(v)}
-    faults = of_roles(settings, given["roles"], machine)
+    faults = of_roles(settings, given["roles"], machine, given["ssh_port"])
     try:
         django, gunicorn = application(given["source"], given["environment"])
     except ModuleNotFoundError as error:

@@ -1,0 +1,218 @@
+"""What the inventory says wins everywhere, and what depends on it follows."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+PLAYBOOKS = REPOSITORY / "playbooks"
+SPECS = {
+    path.parts[-3]: yaml.safe_load(path.read_text())["argument_specs"]["main"].get("options", {})
+    for path in sorted((REPOSITORY / "roles").glob("*/meta/argument_specs.yml"))
+}
+OPTIONS = {name: spec for options in SPECS.values() for name, spec in options.items()}
+DEFAULTS = {
+    name: value
+    for role in SPECS
+    for name, value in (
+        yaml.safe_load((REPOSITORY / f"roles/{role}/defaults/main.yml").read_text()) or {}
+    ).items()
+}
+WIRING = yaml.safe_load((PLAYBOOKS / "group_vars/all.yml").read_text())
+SECRETS = {
+    name: f"{name}-0123456789"
+    for name in re.findall(r"vault_\w+(?:password|key)\b", str(DEFAULTS) + str(WIRING))
+}
+GROUPS = ["web", "worker", "beat", "database", "broker", "cache", "proxy", "monitoring"]
+ADDRESS = re.compile(r"127\.0\.0\.1:\d+")
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function that gives the values of variables on a machine, by name.
+
+    It sets `settings` in an inventory's group_vars/all and reads in plays beside site.yml, of which
+    one has all roles, as plays of site.yml have some, and another has none.
+    """
+    playbooks = tmp_path / "playbooks"
+    playbooks.mkdir()
+    for name in ("group_vars", "library", "lookup_plugins", "module_utils", "roles"):
+        (playbooks / name).symlink_to(PLAYBOOKS / name)
+
+    def values(names, settings, machines=("shop1",), wired=True, roles=True, of_hosts=None):
+        inventory = tmp_path / "inventory"
+        (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
+        (inventory / "group_vars/all.yml").write_text(json.dumps(settings))
+        hosts = {machine: (of_hosts or {}).get(machine) for machine in machines}
+        members = {group: {"hosts": dict.fromkeys(machines)} for group in GROUPS}
+        (inventory / "hosts.yml").write_text(
+            json.dumps({"all": {"hosts": hosts, "children": members}})
+        )
+        if not wired:
+            (playbooks / "group_vars").unlink()
+        lookup = "vars" if roles else "setting"
+        play = {
+            "hosts": machines[0],
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+            "roles": [{"role": role, "tags": "no"} for role in SPECS] if roles else [],
+            "post_tasks": [
+                {"set_fact": {"memtotal_mb": 2000, "cacheable": True}, "tags": "read"},
+                {
+                    "copy": {
+                        "content": f"{{{{ dict(names | zip(query('{lookup}', *names))) | to_json }}}}",
+                        "dest": str(tmp_path / "read.json"),
+                    },
+                    "tags": "read",
+                },
+            ],
+        }
+        (playbooks / "read.yml").write_text(json.dumps([play]))
+        (tmp_path / "names.json").write_text(json.dumps({"names": list(names)}))
+        done = subprocess.run(
+            [
+                *("ansible-playbook", "-i", inventory, playbooks / "read.yml"),
+                *("--tags", "read", "--skip-tags", "always", "-e", f"@{tmp_path}/names.json"),
+            ],
+            cwd=tmp_path,
+            env={k: v for k, v in os.environ.items() if k != "ANSIBLE_CONFIG"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads((tmp_path / "read.json").read_text())
+
+    return values
+
+
+def another(name, spec):
+    """Return a value for an option that is not its default."""
+    if "choices" in spec:
+        return next(one for one in spec["choices"] if one != spec.get("default"))
+    return {
+        "bool": not spec.get("default"),
+        "int": 4321,
+        "float": 0.4321,
+        "str": f"set-{name}",
+        "path": f"/set/{name}",
+        "list": [f"set-{name}"],
+        "dict": {"set": name},
+    }[spec["type"]]
+
+
+@pytest.mark.parametrize("roles", [True, False], ids=["in the role", "outside"])
+def test_every_option_of_the_inventory_takes_effect(read, roles):
+    wanted = {name: another(name, spec) for name, spec in OPTIONS.items()}
+    assert read(wanted, {"jewelry_domain": "shop.example.org", **wanted}, roles=roles) == wanted
+
+
+def test_only_computed_names_are_beside_the_playbooks():
+    assert [name for name in WIRING if not name.startswith("platform_")] == []
+    for path in PLAYBOOKS.glob("*.yml"):
+        text = path.read_text()
+        set_here = {
+            name for name in OPTIONS if re.search(rf"^\s+(- )?{name}:|[{{,] {name}:", text, re.M)
+        }
+        # The release that was preflighted is the one that all machines get.
+        assert set_here <= {"release_id"}, path
+
+
+def test_ports_and_names_are_written_once():
+    text = (PLAYBOOKS / "group_vars/all.yml").read_text()
+    assert re.findall(r"(?:localhost|[0-9]|\]):\d+", text) == []
+    assert re.findall(r"://jewelry@|/jewelry$", text, re.M) == []
+
+
+def test_what_depends_on_an_option_follows_it(read):
+    """Change every address, port and name: nothing still names what it was."""
+    port = iter(range(20000, 21000))
+    addresses = {
+        name: f"127.0.0.1:{next(port)}"
+        for name, value in DEFAULTS.items()
+        if ADDRESS.fullmatch(str(value))
+    }
+    assert len(addresses) > 10
+    settings = {
+        **SECRETS,
+        **addresses,
+        "jewelry_domain": "shop.example.org",
+        "jewelry_timezone": "Europe/Berlin",
+        "grafana_package_file": "/grafana.deb",
+        "nginx_server_names": ["shop.example.org", "www.example.org"],
+        "nginx_https_port": 8443,
+        "nginx_http_port": 8080,
+        "postgresql_database": "store",
+        "postgresql_role": "keeper",
+        "postgresql_port": next(port),
+        "redis_instances": {
+            name: {**instance, "port": next(port)}
+            for name, instance in DEFAULTS["redis_instances"].items()
+        },
+        "redis_queues": ["celery", "mail"],
+        "dashboards_directory": "/usr/share/pages",
+        "worker_node": "worker@somewhere",
+        "jewelry_environment": {"WEB_WORKERS": 7},
+        "jewelry_site": "north",
+    }
+    was = {match for value in DEFAULTS.values() for match in ADDRESS.findall(str(value))}
+    names = [
+        *(name for name, spec in OPTIONS.items() if name != "release_id"),
+        *("platform_services", "platform_targets", "platform_units"),
+    ]
+    found = read(names, settings)
+    text = json.dumps(found)
+
+    assert was
+    assert sorted(one for one in was if one in text) == []
+    environment = found["release_environment"]
+    database = f"127.0.0.1:{settings['postgresql_port']}/store"
+    assert (
+        environment["DATABASE_URL"]
+        == f"postgresql://keeper:{SECRETS['vault_database_password']}@{database}"
+    )
+    for role, instance in settings["redis_instances"].items():
+        assert f"@127.0.0.1:{instance['port']}/0" in environment[f"{role}_URL".upper()]
+    assert "www.example.org" in environment["DJANGO_ALLOWED_HOSTS"].split(",")
+    assert environment["TIME_ZONE"] == found["postgresql_timezone"] == "Europe/Berlin"
+    assert found["firewall_tcp_ports"] == [8080, 8443]
+    assert found["prometheus_external_url"] == "https://shop.example.org:8443/prometheus/"
+    assert found["postgres_exporter_database"] == found["alerts_postgresql_database"] == "store"
+    assert found["postgres_exporter_port"] == settings["postgresql_port"]
+    assert found["redis_exporter_queues"] == ["celery", "mail"]
+    assert found["prometheus_user_assets"] == "/usr/share/pages"
+    assert found["metrics_celery_nodes"] == ["worker@somewhere"]
+    assert int(found["alerts_web_workers"]) == 7
+    targets = [one for targets in found["prometheus_targets"].values() for one in targets]
+    assert {one["site"] for one in targets} == {one["cluster"] for one in targets} == {"north"}
+    scraped = {one["address"] for one in targets}
+    callable_only = {"nginx_local_address", "grafana_address", "blackbox_exporter_address"}
+    for name in set(addresses) - callable_only:
+        assert addresses[name] in scraped, name
+    shown = {one.get("address") for one in found["status_services"]}
+    assert f"127.0.0.1:{settings['postgresql_port']}" in shown
+
+
+def test_targets_of_several_machines_are_at_their_own_addresses(read):
+    own = {"web2": {"node_exporter_address": "10.0.0.2:9100"}}
+    found = read(
+        ["prometheus_targets"],
+        {**SECRETS, "jewelry_domain": "shop.example.org", "node_exporter_address": "10.0.0.1:9100"},
+        machines=("web1", "web2"),
+        of_hosts=own,
+    )
+    node = {one["host"]: one["address"] for one in found["prometheus_targets"]["node"]}
+    assert node == {"web1": "10.0.0.1:9100", "web2": "10.0.0.2:9100"}
+
+
+def test_every_role_stands_alone(read):
+    """Without the playbooks' variables each role has defaults, but for what is required."""
+    optional = [name for name, spec in OPTIONS.items() if not spec.get("required")]
+    found = read(optional, {}, wired=False)
+    assert "{{" not in json.dumps(found)
