@@ -66,7 +66,7 @@ def read(tmp_path):
                 {"set_fact": {"memtotal_mb": 2000, "cacheable": True}, "tags": "read"},
                 {
                     "copy": {
-                        "content": f"{{{{ dict(names | zip(query('{lookup}', *names))) | to_json }}}}",
+                        "content": f"{{{{ dict(names | zip(query('{lookup}', *names))) }}}}",
                         "dest": str(tmp_path / "read.json"),
                     },
                     "tags": "read",
