@@ -14,6 +14,10 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 PORTS = {"django": 9807, "celery": 9808}
+# The registry of services: what stands there in braces is known to a run only.
+SERVICES = yaml.safe_load((REPOSITORY / "playbooks/group_vars/all.yml").read_text())[
+    "platform_services"
+]
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,9 @@ TESTS = sorted((REPOSITORY / "tests/rules").glob("*_test.yml"))
 RUNBOOKS = {path.stem for path in (REPOSITORY / "docs/runbooks").glob("*.md")} - {"README"}
 DASHBOARDS = {path.stem for path in REPOSITORY.glob("roles/dashboards/files/dashboards/*.yml")}
 SEVERITIES = {"page", "ticket", "none"}
-SERVICES = {"machine", "web", "worker", "beat", "database", "broker", "cache", "proxy"}
-SERVICES |= {"monitoring", "backup", "business", "any"}
+REGISTRY = yaml.safe_load((REPOSITORY / "playbooks/group_vars/all.yml").read_text())
+SERVICES = {service["alerts"] for service in REGISTRY["platform_services"].values()}
+SERVICES |= {"backup", "business", "any"}
 
 
 def write_rules(folder, settings=""):

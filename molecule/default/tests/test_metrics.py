@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 import pytest
+from conftest import SERVICES
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 testinfra_hosts = ["ansible://monitoring"]
@@ -75,21 +76,14 @@ def test_probe_of_the_site_succeeds(prometheus, eventually):
 
 def test_targets_are_those_of_the_inventory_and_all_are_up(host, prometheus, eventually):
     groups = host.ansible.get_variables()["groups"]
-    wanted = Counter()
-    for job, group, number in [
-        ("django", "web", 1),
-        ("celery", "worker", 1),
-        ("node", "all", 1),
-        ("postgres", "database", 1),
-        ("redis", "broker", 1),
-        ("redis", "cache", 1),
-        ("nginx", "proxy", 1),
-        ("nginx_log", "proxy", 1),
-        ("blackbox", "proxy", 2),  # /healthz and /readyz
-        ("prometheus", "monitoring", 1),
-        ("alertmanager", "monitoring", 1),
-    ]:
-        wanted.update({(job, name): number for name in groups[group]})
+    targets = {
+        (target["job"], machine, str(target))
+        for service in SERVICES.values()
+        for target in service.get("scrape", [])
+        for group in service["groups"]
+        for machine in groups[group]
+    }
+    wanted = Counter((job, machine) for job, machine, _ in targets)
 
     def found(*health):
         active = prometheus("targets", state="active")["activeTargets"]
@@ -98,6 +92,12 @@ def test_targets_are_those_of_the_inventory_and_all_are_up(host, prometheus, eve
 
     assert found("up", "down", "unknown") == wanted
     assert eventually(lambda: found("up") == wanted)
+
+
+def test_every_target_has_host_site_and_cluster(prometheus):
+    labels = [target["labels"] for target in prometheus("targets", state="active")["activeTargets"]]
+    assert {(one["site"], one["cluster"]) for one in labels} == {("main", "main")}
+    assert all(one["host"] for one in labels)
 
 
 def test_prometheus_keeps_thirty_days_and_ten_gigabytes(prometheus):

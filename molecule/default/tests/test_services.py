@@ -1,26 +1,17 @@
 """Every service runs, comes back at boot, and has not fallen over since it started."""
 
 import pytest
+from conftest import SERVICES
 
 testinfra_hosts = ["ansible://all"]
 
-UNITS = [
-    "jewelry-beat",
-    "jewelry-metrics",
-    "jewelry-worker",
-    "nginx",
-    "postgresql@17-main",
-    "prometheus",
-    "prometheus-alertmanager",
-    "prometheus-blackbox-exporter",
-    "prometheus-nginx-exporter",
-    "prometheus-nginx-log-exporter",
-    "prometheus-node-exporter",
-    "prometheus-postgres-exporter",
-    "prometheus-redis-exporter",
-    "redis-server@broker",
-    "redis-server@cache",
-]
+UNITS = sorted(
+    service["unit"].removesuffix(".service")
+    for service in SERVICES.values()
+    if service["alerts"] != "machine"
+    and "@live" not in service["unit"]
+    and "{" not in service["groups"]
+)
 
 
 def live_web_unit(host):
