@@ -42,7 +42,7 @@ class UserAdmin(DjangoUserAdmin):
     search_help_text = "User name, name, e-mail address or, in full, the shop's slug."
     list_select_related = ["tenant"]
     autocomplete_fields = ["tenant"]
-    fieldsets = [(None, {"fields": ["tenant"]}), *DjangoUserAdmin.fieldsets]
+    fieldsets = [(None, {"fields": ["tenant"]}), *(DjangoUserAdmin.fieldsets or ())]
     add_fieldsets = [
         *DjangoUserAdmin.add_fieldsets,
         (None, {"fields": ["tenant", "is_staff", "email"]}),

@@ -4,25 +4,32 @@ No views: rest_framework's views import this while they load.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django_filters.rest_framework import DjangoFilterBackend as Filters
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
 
 from apps.core.models import Tenant, User
+
+if TYPE_CHECKING:
+    from rest_framework.generics import GenericAPIView as View
+else:
+    View = object
 
 
 def refusal(user: User) -> str | None:
     """Why the user may not use the API, in words; None if they may."""
-    if user.tenant_id is None:
+    tenant = user.tenant
+    if tenant is None:
         if user.is_staff or user.is_superuser:
             return "Administrators of the platform use /admin/: the API is for a tenant's staff."
         return "This user belongs to no tenant: an administrator of the platform must choose one."
-    if user.tenant.status != Tenant.Status.ACTIVE:
-        return f"The tenant {user.tenant} is {user.tenant.get_status_display().lower()}."
+    if tenant.status != Tenant.Status.ACTIVE:
+        return f"The tenant {tenant} is {tenant.get_status_display().lower()}."
     return None
 
 
@@ -37,7 +44,12 @@ class IsStaffOfActiveTenant(BasePermission):
         return self.message is None
 
 
-class StrictQuery:
+def staff(request: Request) -> User:
+    """Who sent the request, behind IsStaffOfActiveTenant."""
+    return cast(User, request.user)
+
+
+class StrictQuery(View):
     """A view (mixed in) that refuses query parameters which it does not know, with 400.
 
     It knows those of its list's pages and filters, which are also those of the OpenAPI schema.
@@ -59,7 +71,7 @@ class StrictQuery:
         if getattr(self, "action", None) != "list":
             return set()
         backends = [backend() for backend in self.filter_backends if backend is not Filters]
-        sources = [*backends, self.paginator]
+        sources: list[Any] = [*backends, self.paginator]
         filters = getattr(self, "filterset_class", None)
         known = set(filters.base_filters) if filters else set()
         for source in sources:
@@ -74,7 +86,7 @@ class Pagination(PageNumberPagination):
     page_size_query_param = "page_size"
     max_page_size = 200
 
-    def get_page_size(self, request) -> int:
+    def get_page_size(self, request) -> int | None:
         """How many; 400 for what is no number above 0. More than there may be is cut."""
         size = request.query_params.get(self.page_size_query_param)
         if size is not None and not re.fullmatch(r"0{0,9}[1-9][0-9]{0,9}", size):

@@ -85,7 +85,7 @@ class Backend(ModelBackend):
 
 def address_of(request: HttpRequest) -> str:
     """The client's IPv4 address or IPv6 /64: a client usually has a whole /64 to itself."""
-    text = BaseThrottle().get_ident(request) or ""
+    text = BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]  # it reads META alone
     try:
         address = ip_address(text)
     except ValueError:  # there is no proxy, and a unix socket has no address

@@ -23,7 +23,8 @@ def refuse_malformed_requests(
         if request.method not in METHODS:
             allowed = {"Allow": ", ".join(METHODS)}
             return errors.answer(request, 405, "HTTP knows no such method.", allowed)
-        if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        charset = (request.content_params or {}).get("charset", "utf-8")
+        if charset.lower() not in ("utf-8", "utf8"):
             return errors.answer(request, 415, "Only UTF-8 is understood.")
         sent = (request.path, unquote(request.META.get("QUERY_STRING", "")))
         if any("\0" in text for text in (*sent, *request.COOKIES.values())):

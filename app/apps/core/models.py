@@ -17,7 +17,10 @@ def validate_time_zone(name: str) -> None:
         raise ValidationError("There is no such time zone. An example: Europe/Berlin.")
 
 
-class Tenant(ExportModelOperationsMixin("tenant"), models.Model):
+class Tenant(
+    ExportModelOperationsMixin("tenant"),  # type: ignore[misc]  # a class made by a call
+    models.Model,
+):
     """A jeweller who rents the platform. Everything in a shop belongs to exactly one."""
 
     class Status(models.TextChoices):
@@ -58,14 +61,17 @@ class Tenant(ExportModelOperationsMixin("tenant"), models.Model):
         return self.company_name
 
 
-class User(ExportModelOperationsMixin("user"), AbstractUser):
+class User(
+    ExportModelOperationsMixin("user"),  # type: ignore[misc]  # a class made by a call
+    AbstractUser,
+):
     """A person: staff of one tenant's shop, or (without a tenant) of the platform."""
 
     tenant = models.ForeignKey(
         Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="users"
     )
 
-    class Meta(AbstractUser.Meta):
+    class Meta(AbstractUser.Meta):  # type: ignore[name-defined]  # the stubs lack it
         constraints = [
             # The admin shows the data of all tenants.
             models.CheckConstraint(

@@ -1,5 +1,7 @@
 """The admin's site: whatever is registered there does a bounded amount of work at a time."""
 
+from typing import cast
+
 from django.contrib import messages
 from django.contrib.admin import AdminSite, ModelAdmin, ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -15,7 +17,7 @@ from apps.core.api import BoundedSearch
 SMALL = 100  # rows that may be deleted together with another
 
 
-class Bounded:
+class Bounded(ModelAdmin):
     """What the site mixes into each ModelAdmin."""
 
     show_facets = ShowFacets.NEVER  # they count all rows, once for each choice of each filter
@@ -49,10 +51,11 @@ class Bounded:
 def needed_by(row: Model) -> str | None:
     """What keeps a row from being deleted, in the plural: rows that need it, or too many."""
     for relation in row._meta.related_objects:
-        rows = relation.related_model._base_manager.filter(**{relation.field.name: row})
+        model = cast(type[Model], relation.related_model)
+        rows = model._base_manager.filter(**{relation.field.name: row})
         allowed = 0 if relation.on_delete is PROTECT else SMALL
         if rows[: allowed + 1].count() > allowed:
-            return str(relation.related_model._meta.verbose_name_plural)
+            return str(model._meta.verbose_name_plural)
     return None
 
 
@@ -68,8 +71,5 @@ class PlatformAdminSite(AdminSite):
     def register(self, model_or_iterable, admin_class=None, **options) -> None:
         """See django.contrib.admin.AdminSite."""
         registered = admin_class or ModelAdmin
-
-        class BoundedAdmin(Bounded, registered):
-            __doc__ = registered.__doc__
-
-        super().register(model_or_iterable, BoundedAdmin, **options)
+        bounded = type(registered.__name__, (Bounded, registered), {"__doc__": registered.__doc__})
+        super().register(model_or_iterable, bounded, **options)

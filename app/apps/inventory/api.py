@@ -8,10 +8,10 @@ from django.utils import timezone
 from django_filters import ChoiceFilter, FilterSet, NumberFilter
 from rest_framework.decorators import action
 from rest_framework.response import Response
-from rest_framework.serializers import ModelSerializer
+from rest_framework.serializers import BaseSerializer, ModelSerializer
 from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
-from apps.core.api import BoundedSearch, Conflict, Filters, StableOrdering, StrictQuery
+from apps.core.api import BoundedSearch, Conflict, Filters, StableOrdering, StrictQuery, staff
 from apps.core.filters import DayFilter, TrueFalseFilter
 from apps.inventory.catalog import cached
 from apps.inventory.models import LOW_STOCK, Item, StockValuation, stock_value
@@ -70,7 +70,7 @@ class ItemViewSet(StrictQuery, ModelViewSet):
 
     def get_queryset(self) -> QuerySet[Item]:
         """The tenant's items, locked if they are to be changed."""
-        items = Item.objects.filter(tenant=self.request.user.tenant_id)
+        items = Item.objects.filter(tenant=staff(self.request).tenant_id)
         # The lock keeps a change of the price from writing back a stock that was sold meanwhile.
         return items.select_for_update() if self.request.method in ("PUT", "PATCH") else items
 
@@ -89,10 +89,10 @@ class ItemViewSet(StrictQuery, ModelViewSet):
             cached(request.user.tenant_id, url, lambda: read(request, *args, **kwargs).data)
         )
 
-    def perform_create(self, serializer: ItemSerializer) -> None:
+    def perform_create(self, serializer: BaseSerializer) -> None:
         """Store the item as the tenant's."""
         try:
-            serializer.save(tenant=self.request.user.tenant)
+            serializer.save(tenant=staff(self.request).tenant)
         except IntegrityError as error:  # somebody was quicker, after our validation
             raise Conflict("There is already an item with this SKU.") from error
 
@@ -139,7 +139,7 @@ class StockValuationViewSet(StrictQuery, ReadOnlyModelViewSet):
 
     def get_queryset(self) -> QuerySet[StockValuation]:
         """The tenant's days."""
-        return StockValuation.objects.filter(tenant=self.request.user.tenant_id)
+        return StockValuation.objects.filter(tenant=staff(self.request).tenant_id)
 
     @action(detail=False)
     def now(self, request) -> Response:

@@ -52,12 +52,16 @@ def connect() -> None:
 
 
 def _item_changed(instance: Item, **kwargs) -> None:
-    _items_changed([instance.tenant_id])
+    _invalidate_after_commit(instance.tenant_id)
 
 
 def _items_changed(tenant_ids: Iterable[int], **kwargs) -> None:
     for tenant_id in tenant_ids:
-        transaction.on_commit(lambda tenant_id=tenant_id: invalidate(tenant_id), robust=True)
+        _invalidate_after_commit(tenant_id)
+
+
+def _invalidate_after_commit(tenant_id: int) -> None:
+    transaction.on_commit(lambda: invalidate(tenant_id), robust=True)
 
 
 def _version_key(tenant_id: int) -> str:

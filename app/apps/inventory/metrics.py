@@ -26,7 +26,7 @@ def stock() -> list[Metric]:
         label = labels.get(row["tenant"], OTHER)
         for name in GAUGES:
             totals[name][label] += float(row[name])
-    families = []
+    families: list[Metric] = []
     for name, description in GAUGES.items():
         family = GaugeMetricFamily(*description, labels=["tenant"])
         for label, value in totals[name].items():

@@ -17,7 +17,7 @@ LOW_STOCK = Q(stock__lte=F("low_stock_level"))  # the items that shops should or
 STOCK_VALUE = {"items": Count("pk"), "pieces": Sum("stock"), "value": Sum(F("stock") * F("price"))}
 
 
-class ItemQuerySet(models.QuerySet):
+class ItemQuerySet(models.QuerySet["Item"]):
     """Changes of many items at once send no signals, so they tell the catalogue's cache here."""
 
     def update(self, **values) -> int:
@@ -29,16 +29,19 @@ class ItemQuerySet(models.QuerySet):
         items_changed.send(self.model, tenant_ids=tenants)
         return changed
 
-    update.alters_data = True
+    update.alters_data = True  # type: ignore[attr-defined]  # so no template calls it
 
-    def bulk_create(self, items, *args, **kwargs) -> list["Item"]:
+    def bulk_create(self, objs, *args, **kwargs) -> list["Item"]:
         """Store the items."""
-        created = super().bulk_create(items, *args, **kwargs)
+        created = super().bulk_create(objs, *args, **kwargs)
         items_changed.send(self.model, tenant_ids={item.tenant_id for item in created})
         return created
 
 
-class Item(ExportModelOperationsMixin("item"), models.Model):
+class Item(
+    ExportModelOperationsMixin("item"),  # type: ignore[misc]  # a class made by a call
+    models.Model,
+):
     """A piece of jewelry that a tenant sells, with the number of equal pieces in stock.
 
     Its rules are constraints of the database; forms and the API read their messages from here.
@@ -142,7 +145,10 @@ def stock_value(tenant: Tenant) -> dict[str, Decimal | int]:
     return {name: number or 0 for name, number in total.items()}
 
 
-class StockValuation(ExportModelOperationsMixin("stock_valuation"), models.Model):
+class StockValuation(
+    ExportModelOperationsMixin("stock_valuation"),  # type: ignore[misc]  # a class made by a call
+    models.Model,
+):
     """What a tenant's stock was worth at the end of a day."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="valuations")

@@ -20,7 +20,7 @@ def low_stock_scan() -> None:
     """Queue a task for each active tenant, so that no shop waits for all others."""
     day = timezone.localdate().isoformat()
     for tenant in Tenant.objects.filter(status=Tenant.Status.ACTIVE):
-        tell_of_low_stock.apply_async([tenant.pk, day], expires=6 * 3600)
+        tell_of_low_stock.apply_async((tenant.pk, day), expires=6 * 3600)
 
 
 # For most of an hour: smtplib's errors are OSErrors too.

@@ -28,15 +28,15 @@ class Scheduler(PersistentScheduler):
     """Celery's own scheduler, which tells what it does."""
 
     def __init__(self, *args, **kwargs) -> None:
-        self._unsent: set[str] = set()
+        self._unsent: set[str | None] = set()
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
         """Read the schedule, and from it when entries ran before this process was started."""
         super().setup_schedule()
         for entry in self.schedule.values():
-            ran = entry.last_run_at.timestamp() if entry.total_run_count else 0
-            last_run.labels(entry.name).set(ran)
+            ran = entry.last_run_at if entry.total_run_count else None
+            last_run.labels(entry.name).set(ran.timestamp() if ran else 0)
 
     def apply_async(self, entry: ScheduleEntry, *args, **kwargs):
         """Send the entry's task; raises SchedulingError when the broker does not take it."""
@@ -49,7 +49,7 @@ class Scheduler(PersistentScheduler):
     def tick(self, *args, **kwargs) -> float:
         """Send what is due; seconds to wait until the next look."""
         wait = super().tick(*args, **kwargs)
-        for due in self._heap or ():
+        for due in self._heap or ():  # type: ignore[attr-defined]  # the stubs lack it
             if due.entry.name not in self._unsent:
                 next_run.labels(due.entry.name).set(due.time)
         last_tick.set_to_current_time()

@@ -201,7 +201,7 @@ def _of_database(*queries: registry.Query) -> registry.Query:
 def migration_counts() -> list[Metric]:
     """Gauges named as django-prometheus names them; it would ask in every process at its start."""
     state = schema.migrations()
-    families = []
+    families: list[Metric] = []
     for name, migrations in state._asdict().items():
         family = GaugeMetricFamily(
             f"django_migrations_{name}_total",

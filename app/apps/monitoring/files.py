@@ -75,13 +75,19 @@ def _key(text: bytes) -> Key:
     return _keys.setdefault(text, key)
 
 
+def meaning(path: Path) -> tuple[str, str | None, str]:
+    """What the name of a file says: type, a gauge's mode, slot; raises Broken."""
+    found = NAME.fullmatch(path.name)
+    if not found:
+        raise Broken("its name is not that of a slot's file")
+    return found["type"], found["mode"], found["slot"]
+
+
 def read(path: Path) -> Iterator[tuple[Key, float, float]]:
     """Each key of a file with its value and timestamp (seconds); raises Broken or OSError.
 
     The file may be written to meanwhile: an entry is complete before `used` includes it.
     """
-    if not NAME.fullmatch(path.name):
-        raise Broken("its name is not that of a slot's file")
     data = path.read_bytes()
     if not data:
         return  # just being made
@@ -126,6 +132,7 @@ def check(directory: Path, slot: object) -> None:
     """Set aside those of a slot's files that a process could not go on with."""
     for path in directory.glob(f"*_{slot}.db"):
         try:
+            meaning(path)
             for _ in read(path):
                 pass
             with path.open("r+b"):
@@ -151,6 +158,7 @@ def total(directory: Path, holders: Iterable[Holder]) -> Total:
     newest: dict[Key, float] = {}  # timestamps
     for path in sorted(directory.glob("*.db")):
         try:
+            kind, mode, slot = meaning(path)
             entries = list(read(path))
         except FileNotFoundError:
             continue
@@ -158,7 +166,6 @@ def total(directory: Path, holders: Iterable[Holder]) -> Total:
             result.broken += set_aside(path, error)
             continue
         result.files += 1
-        kind, mode, slot = NAME.fullmatch(path.name).group("type", "mode", "slot")
         if mode and mode.startswith("live") and slot not in held:
             continue
         values = kinds[kind]
@@ -209,8 +216,8 @@ def _add(families: dict[str, Metric], kind: str, values: dict[Key, float]) -> No
                 end = (("le", floatToGoString(le)),)
                 samples[family][f"{family}_bucket", labels + end] = so_far
             samples[family][f"{family}_count", labels] = so_far
-    for family, series in samples.items():
-        families[family].samples += in_order(series)
+    for family, found in samples.items():
+        families[family].samples += in_order(found)
 
 
 def in_order(values: dict[tuple[str, Labels], float]) -> list[Sample]:

@@ -237,7 +237,7 @@ def share() -> None:
         values.ValueClass = values.MutexValue
         return
     _sharing = Sharing(Path(directory), elsewhere)
-    values.MmapedDict = File
+    values.MmapedDict = File  # type: ignore[misc]  # what it opens its files with
     values.ValueClass = values.MultiProcessValue(process_identifier=_sharing.identify)
     join()
 
@@ -272,7 +272,7 @@ class ProcessMetrics:
         """Write how things stand now."""
         for family, key, sample in self._samples():
             metric = self._metric(family, sample)
-            if family.type == "counter":
+            if isinstance(metric, Counter):
                 metric.inc(sample.value - self._counted.get(key, 0))
                 self._counted[key] = sample.value
             else:

@@ -118,9 +118,9 @@ def _started(sender: Task, task_id: str, **kwargs) -> None:
     labels = _labels(sender.name, sender.request)
     started.labels(*labels).inc()
     active.labels(_node).set(1)
-    due = sender.request.get(SENT_AT)
-    if due and sender.request.eta:
-        due = max(due, datetime.fromisoformat(sender.request.eta).timestamp())
+    due, eta = sender.request.get(SENT_AT), sender.request.get("eta")
+    if due and eta:
+        due = max(due, datetime.fromisoformat(eta).timestamp())
     if due:
         # The clocks of two machines differ: nothing begins before it was sent.
         queue_wait.labels(*labels).observe(max(0.0, time.time() - due))

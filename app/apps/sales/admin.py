@@ -13,7 +13,7 @@ class SaleLineInline(ReadOnly, admin.TabularInline):
     """The lines, below their sale."""
 
     model = SaleLine
-    fields = readonly_fields = ["sku", "name", "quantity", "unit_price"]
+    fields = readonly_fields = ("sku", "name", "quantity", "unit_price")
 
 
 @admin.register(Sale)

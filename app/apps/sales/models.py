@@ -10,7 +10,10 @@ from apps.core.models import Tenant
 from apps.inventory.models import Item
 
 
-class Sale(ExportModelOperationsMixin("sale"), models.Model):
+class Sale(
+    ExportModelOperationsMixin("sale"),  # type: ignore[misc]  # a class made by a call
+    models.Model,
+):
     """Something was sold. Made by apps.sales.services.sell; only its receipt's state changes.
 
     Number, currency and shop are filled by a trigger (migration 0003), so that the release before,
@@ -65,7 +68,10 @@ class Sale(ExportModelOperationsMixin("sale"), models.Model):
         return f"Sale {self.pk}"
 
 
-class SaleLine(ExportModelOperationsMixin("sale_line"), models.Model):
+class SaleLine(
+    ExportModelOperationsMixin("sale_line"),  # type: ignore[misc]  # a class made by a call
+    models.Model,
+):
     """So many pieces of one item, as it was called and priced at that moment.
 
     SKU and name are filled by a trigger, as in Sale.
@@ -89,7 +95,10 @@ class SaleLine(ExportModelOperationsMixin("sale_line"), models.Model):
         return f"{self.quantity} x {self.sku} {self.name}"
 
 
-class SaleVoid(ExportModelOperationsMixin("sale_void"), models.Model):
+class SaleVoid(
+    ExportModelOperationsMixin("sale_void"),  # type: ignore[misc]  # a class made by a call
+    models.Model,
+):
     """A sale that does not count: who said so, when and why. Made by apps.sales.services.void."""
 
     sale = models.OneToOneField(

@@ -38,6 +38,8 @@ def sell(sold_by: User, quantities: dict[str, int], customer_email: str = "") ->
     goes out after the commit; a broker that is down delays it and does not lose the sale.
     """
     tenant = sold_by.tenant
+    if tenant is None:
+        raise ValueError("A user without a tenant has nothing to sell.")
     # Everyone locks in the same order, so two sales never wait for each other.
     items = list(
         Item.objects.select_for_update().filter(tenant=tenant, sku__in=quantities).order_by("pk")

@@ -80,7 +80,7 @@ def _note(task: Task, sale_id: int, sent_at: str) -> None:
     try:
         Sale.objects.filter(pk=sale_id).update(receipt_sent_at=sent_at, receipt_claimed_at=None)
     except DatabaseError as error:
-        raise task.retry(args=[sale_id, sent_at], countdown=NOTE_AGAIN, exc=error) from error
+        raise task.retry(args=(sale_id, sent_at), countdown=NOTE_AGAIN, exc=error) from error
 
 
 def receipt(sale: Sale) -> EmailMessage:

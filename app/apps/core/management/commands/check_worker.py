@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, **options) -> None:
         """Fail if the worker ends by itself, or the task does not end well in time."""
         queue = f"check-{uuid.uuid4().hex[:12]}"
-        app.conf.result_backend = "rpc://"  # the broker, which carries the answer back
+        app.conf.update(result_backend="rpc://")  # the broker, which carries the answer back
         worker = subprocess.Popen(
             [
                 sys.executable, "-m", "celery", "--app=config", "--result-backend=rpc://", "worker",
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         )  # fmt: skip
         try:
             task = app.tasks["celery.accumulate"]
-            result = task.apply_async(["pong"], queue=queue, ignore_result=False)
+            result = task.apply_async(("pong",), queue=queue, ignore_result=False)
             deadline = time.monotonic() + SECONDS
             while not result.ready():
                 if worker.poll() is not None:

@@ -80,7 +80,8 @@ class Command(migrate.Command):
             pid = connection.connection.info.backend_pid
             with Holders(connection.alias, pid, min(lock_timeout / 4, 0.5)) as holders:
                 try:
-                    return super().handle(*args, **options)
+                    super().handle(*args, **options)
+                    return
                 except OperationalError as error:
                     if not isinstance(error.__cause__, LockNotAvailable):
                         raise
