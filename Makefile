@@ -30,11 +30,12 @@ down: ## remove the lab machine, its network and its base system
 
 test: lint test-app test-platform ## everything below, in this order
 
-lint: packages .venv/.installed .venv/bin/promtool ## ansible-lint, yamllint, ruff, and the tests of the repository itself
+lint: packages .venv/.installed .venv/bin/promtool ## ansible-lint, yamllint, ruff, types, and the tests of the repository itself
 	yamllint .
 	ruff check .
 	ruff format --check .
-	cd app && deptry . && PYTHONPATH=. lint-imports --no-cache --no-logo
+	mypy
+	cd app && mypy . && deptry . && PYTHONPATH=. lint-imports --no-cache --no-logo
 	ansible-lint
 	pytest -q tests
 

@@ -436,8 +436,8 @@ class Machine:
             ),
             "ready": "",
         }
-        for path, content in files.items():
-            (self.folder / path).write_text(content)
+        for name, content in files.items():
+            (self.folder / name).write_text(content)
         SSH_CONFIG.write_text(f"Include {MACHINES}/*/ssh_config\n")
 
     def _start(self) -> None:

@@ -31,23 +31,23 @@ def show(unit):
     """Return what systemd says of a unit; the files that it is made of as one list."""
     command = ["systemctl", "show", f"--property={PROPERTIES}", "--", unit]
     said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    found = {"files": []}
+    found, files = {}, []
     for line in said.splitlines():
         name, _, value = line.partition("=")
         if name == "FragmentPath":
-            found["files"] += [value] if value else []
+            files += [value] if value else []
         elif name == "DropInPaths":
-            found["files"] += value.split()
+            files += value.split()
         elif name == "EnvironmentFiles":
-            found["files"].append(value.rpartition(" (ignore_errors=")[0])
+            files.append(value.rpartition(" (ignore_errors=")[0])
         else:
             found[name] = value
-    return found
+    return {**found, "files": files}
 
 
 def look(paths):
     """Return a digest and the time of writing of files, and of all that is in folders, by path."""
-    found = {}
+    found: dict[str, list | None] = {}
     for path in map(Path, paths):
         for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
             try:
@@ -122,7 +122,7 @@ def started(properties):
 
 def replaced():
     """Return the programs and libraries that were replaced while a service ran them, by unit."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             group = (process / "cgroup").read_text().splitlines()[-1].split("/")

@@ -243,7 +243,7 @@ def grafana_field(panel):
             for name in ("warning", "critical")
             if name in levels
         ]
-    defaults = {
+    defaults: dict = {
         "unit": UNITS[panel["unit"]],
         "thresholds": {"mode": "absolute", "steps": steps},
         "mappings": [],
@@ -296,7 +296,8 @@ def grafana_panel(panel, number, kind, place):
 
 def grafana_dashboard(dashboard):
     """Return a dashboard as Grafana imports it: tiles six in a row, then sections of two."""
-    panels, top = [], 0
+    panels: list[dict] = []
+    top = 0
     for index, tile in enumerate(dashboard["tiles"]):
         place = {"x": index % 6 * 4, "y": index // 6 * 4, "w": 4, "h": 4}
         panels.append(grafana_panel(tile, len(panels) + 1, "stat", place))
@@ -318,7 +319,7 @@ def grafana_dashboard(dashboard):
             kind = "state-timeline" if panel["unit"] == "state" else "timeseries"
             panels.append(grafana_panel(panel, len(panels) + 1, kind, place))
         top += 1 + (len(section["panels"]) + 1) // 2 * 8
-    variables = [{"name": "datasource", "label": "Data source", "type": "datasource"}]
+    variables: list[dict] = [{"name": "datasource", "label": "Data source", "type": "datasource"}]
     variables[0] |= {"query": "prometheus"}
     if "$host" in json.dumps(panels):
         variables.append(

@@ -39,7 +39,7 @@ def values(text):
     try:
         return yaml.load(text, Loader) or {}  # noqa: S506
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
         sys.exit(f"vault.yml is no YAML: line {line}: {error.problem}")
 
 

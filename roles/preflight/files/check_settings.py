@@ -51,7 +51,7 @@ def megabytes(text):
 @functools.cache
 def options(roles):
     """Return the roles' documented variables that have a default, by name."""
-    found = {}
+    found: dict[str, dict] = {}
     for path in sorted(Path(roles).glob("*/meta/argument_specs.yml")):
         found |= yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
     return {name: option for name, option in found.items() if not option.get("required")}
@@ -104,7 +104,7 @@ def forms(settings, roles):
 def ports(settings, ssh):
     """Yield the ports that two services would listen on; ssh has one already."""
     taken = {ssh: "ssh"}
-    listening = {
+    listening: dict[str, str | int] = {
         name: str(settings[name]).rpartition(":")[2]
         for name in settings
         if LISTENING.fullmatch(name)

@@ -114,7 +114,8 @@ class Source:
         said = git(
             folder, "log", "-1", "--format=%H %ct", "--", *packaged.roots, *packaged.packages
         )
-        self.commit, seconds = said.split() if said and said.strip() else (None, WITHOUT_HISTORY)
+        commit, seconds = said.split() if said and said.strip() else ("", WITHOUT_HISTORY)
+        self.commit: str | None = commit or None
         self.seconds = int(seconds)
         tree = git(folder, "ls-tree", "-rz", "HEAD", ".") if self.commit else None
         entries = (entry.split("\t", 1) for entry in (tree or "").split("\0") if entry)
