@@ -1,5 +1,6 @@
 """The front page, the probes, the admin, and what everybody gets."""
 
+import re
 import time
 from datetime import timedelta
 
@@ -27,11 +28,21 @@ def collected(static_files, settings):
         call_command("collectstatic", interactive=False, verbosity=0)
 
 
-def test_a_stranger_sees_the_front_page(client):
+def test_a_stranger_sees_the_front_page(client):  # without the database
     response = client.get("/")
+    page = response.content.decode()
     assert response.status_code == 200
-    assert "Jewelry SaaS Platform" in response.content.decode()
+    assert "Jewelry SaaS Platform" in page
     assert response.headers["X-Frame-Options"] == "DENY"
+    assert re.findall(r'<a href="(.+?)">', page) == ["/api/v1/docs/", "/api/v1/schema/", "/admin/"]
+    assert not re.search(r'(src|href)="(https?:)?//|url\(|<script|<link rel="stylesheet', page)
+
+
+def test_a_program_gets_the_front_page_as_json(client):
+    response = client.get("/", headers={"Accept": "application/json"})
+    assert response.json()["docs"] == "/api/v1/docs/"
+    assert client.get("/", headers={"Accept": "*/*"})["Content-Type"].startswith("text/html")
+    assert "Accept" in response["Vary"]
 
 
 def test_healthz_touches_nothing(client):  # and may not: there is no `db` here

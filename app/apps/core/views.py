@@ -6,8 +6,10 @@ from collections.abc import Callable
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
 from django_redis import get_redis_connection
 
 from apps.monitoring import schema
@@ -16,9 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 @require_safe
+@vary_on_headers("Accept")
 def home(request: HttpRequest) -> HttpResponse:
-    """A small page for strangers."""
-    return render(request, "home.html")
+    """What this is and where to go on: a page, or JSON for programs that prefer it."""
+    routes = {"admin": "admin:index", "api": "api-root"}
+    routes |= {name: name for name in ("docs", "schema", "token")}
+    links = {name: reverse(route) for name, route in routes.items()}
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        return JsonResponse({"name": "Jewelry SaaS Platform", **links})
+    return render(None, "home.html", links)
 
 
 @never_cache
