@@ -7,6 +7,7 @@ that may carry a password.
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
@@ -128,8 +129,22 @@ def redis_url(name: str, *, example: str) -> str:
     return value
 
 
-def email(name: str, *, default: str) -> dict:
-    """Django's EMAIL_… settings for the mail server that the URL names."""
+@dataclass(frozen=True)
+class Mail:
+    """How mail is sent: the values of Django's settings EMAIL_…"""
+
+    backend: str
+    host: str
+    port: int
+    user: str
+    password: str
+    use_tls: bool
+    use_ssl: bool
+    file_path: str | None
+
+
+def email(name: str, *, default: str) -> Mail:
+    """The mail server that the URL names; Django's defaults for what it leaves open."""
     value = text(name, default, example=EMAIL_EXAMPLE)
     try:
         config = environ.Env.email_url_config(value)
@@ -140,8 +155,16 @@ def email(name: str, *, default: str) -> dict:
         raise wrong(name, f"begins with none of {schemes}", EMAIL_EXAMPLE) from None
     if urlsplit(value).scheme.startswith("smtp") and not config["EMAIL_HOST"]:
         raise wrong(name, "does not name a mail server", EMAIL_EXAMPLE)
-    # Django's defaults are right for what the URL leaves open.
-    return {key: setting for key, setting in config.items() if setting and key != "OPTIONS"}
+    return Mail(
+        backend=config["EMAIL_BACKEND"],
+        host=config["EMAIL_HOST"] or "localhost",
+        port=config["EMAIL_PORT"] or 25,
+        user=config["EMAIL_HOST_USER"] or "",
+        password=config["EMAIL_HOST_PASSWORD"] or "",
+        use_tls=bool(config.get("EMAIL_USE_TLS")),
+        use_ssl=bool(config.get("EMAIL_USE_SSL")),
+        file_path=config["EMAIL_FILE_PATH"] or None,
+    )
 
 
 def email_address(name: str, *, default: str) -> str:

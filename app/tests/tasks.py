@@ -3,7 +3,7 @@
 import time
 from contextlib import suppress
 
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Reject, SoftTimeLimitExceeded
 
 from config.celery import app
 
@@ -27,6 +27,12 @@ def deaf(seconds: float) -> None:
 def wrong() -> None:
     """Fail."""
     raise KeyError("x")
+
+
+@app.task
+def unwanted() -> None:
+    """Reject itself."""
+    raise Reject("not wanted", requeue=False)
 
 
 @app.task(bind=True, max_retries=2, default_retry_delay=0)

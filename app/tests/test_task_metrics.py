@@ -14,12 +14,12 @@ from prometheus_client import REGISTRY, Metric
 
 from apps.monitoring import beat, files, slots, tasks
 from config.celery import app
-from tests.tasks import again, deaf, fine, wrong
+from tests.tasks import again, deaf, fine, unwanted, wrong
 from tests.test_sharing import APP, eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
 NODE = "worker@here"
-COUNTERS = ("received", "started", "succeeded", "failed", "retried", "revoked")
+COUNTERS = ("received", "started", "succeeded", "failed", "retried", "revoked", "rejected")
 
 
 class Worker:
@@ -80,7 +80,7 @@ def counted(worker):
     def now(task) -> dict[str, float]:
         return {name: worker.value(f"celery_task_{name}_total", task) for name in COUNTERS}
 
-    before = {task.name: now(task) for task in (fine, wrong, again, deaf)}
+    before = {task.name: now(task) for task in (fine, wrong, again, deaf, unwanted)}
 
     def risen(task) -> dict[str, float]:
         rise = {name: count - before[task.name][name] for name, count in now(task).items()}
@@ -124,6 +124,13 @@ def test_a_task_that_is_stopped_at_its_time_limit(worker, counted):
     eventually(lambda: len(worker.pool()) == 2)
 
 
+def test_a_task_that_is_rejected(counted):
+    unwanted.delay()
+    # It never runs again, so it failed too.
+    expected = {"received": 1, "started": 1, "rejected": 1, "failed": 1}
+    eventually(lambda: counted(unwanted) == expected)
+
+
 def test_a_task_that_is_tried_again(counted):
     again.delay()
     expected = {"received": 3, "started": 3, "retried": 2, "succeeded": 1}
@@ -162,7 +169,7 @@ def test_the_pool_process_of_a_running_task_is_killed(worker, counted):
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: counted(fine).get("succeeded") == 1)
-    assert counted(fine) == {"received": 2, "started": 2, "succeeded": 1}
+    assert counted(fine) == {"received": 2, "started": 2, "succeeded": 1, "rejected": 1}
     eventually(lambda: worker.value("celery_worker_tasks_active") == 0)
     eventually(lambda: len(worker.pool()) == 2)
     assert not set(before) & set(worker.pool())

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from celery import Task, signals
+from celery.worker.request import Request
 from prometheus_client import Counter, Gauge, Histogram
 
 from apps.monitoring import sharing
@@ -30,6 +31,11 @@ failed = Counter(
 )
 retried = Counter("celery_task_retried", "Runs that ended in a retry.", LABELS)
 revoked = Counter("celery_task_revoked", "Tasks cancelled or expired before they ended.", LABELS)
+rejected = Counter(
+    "celery_task_rejected",
+    "Tasks given back to the broker: by themselves, or because their process died.",
+    LABELS,
+)
 runtime = Histogram(
     "celery_task_runtime", "Seconds that runs of tasks took, whatever their end.", LABELS,
     buckets=SECONDS,
@@ -96,10 +102,29 @@ def _worker_set_up(sender: str, instance: Any, **kwargs) -> None:
             continue
         queue = instance.app.amqp.router.route({}, name)["queue"].name
         labels = name, _node, queue
-        for metric in (received, started, succeeded, retried, revoked, runtime, queue_wait):
+        for metric in (
+            received,
+            started,
+            succeeded,
+            retried,
+            revoked,
+            rejected,
+            runtime,
+            queue_wait,
+        ):
             metric.labels(*labels)
         failed.labels(*labels, "")
         sent.labels(name, platform.node(), queue)
+
+
+class CountedRequest(Request):
+    """A task in the worker. Celery has no signal for those that are rejected."""
+
+    def reject(self, requeue: bool = False) -> None:
+        """Give the message back, or drop it."""
+        if not self.acknowledged:
+            rejected.labels(*_labels(self.name, self)).inc()
+        super().reject(requeue)
 
 
 def _process_started(**kwargs) -> None:

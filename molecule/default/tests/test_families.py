@@ -89,6 +89,7 @@ PROMISED = {
         "celery_task_received_total": ("counter", *TASK),
         "celery_task_retried_total": ("counter", *TASK),
         "celery_task_revoked_total": ("counter", *TASK),
+        "celery_task_rejected_total": ("counter", *TASK),
         "celery_task_runtime": ("histogram", *TASK),
         "celery_task_sent_total": ("counter", *TASK),
         "celery_task_started_total": ("counter", *TASK),
