@@ -6,15 +6,17 @@ reads the settings too, does without.
 
 import os
 
-from celery import Celery
+from celery import Celery, Task
 from celery.schedules import crontab
-from celery.signals import setup_logging
+from celery.signals import before_task_publish, setup_logging, task_postrun, task_prerun
 
 from apps.monitoring import tasks
+from config import log
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("jewelry")
+app.Task.Request = "apps.monitoring.tasks:CountedRequest"
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 tasks.connect()
@@ -53,6 +55,29 @@ app.conf.beat_schedule = {
         "options": {"expires": 20 * 60},  # the row is that day's
     },
 }
+
+
+# -- Log lines of a task have the id of the request that caused it: config/log.py
+
+
+@before_task_publish.connect
+def send_request_id(headers: dict, **kwargs) -> None:
+    """Send along the id of the request, or that of the task which sends this one."""
+    headers["request_id"] = log.request_id.get()
+
+
+@task_prerun.connect
+def begin_task(task: Task, task_id: str, **kwargs) -> None:
+    """Remember the ids while the task runs."""
+    log.request_id.set(task.request.get("request_id") or "")
+    log.task_id.set(task_id)
+
+
+@task_postrun.connect
+def end_task(**kwargs) -> None:
+    """Forget them."""
+    log.request_id.set("")
+    log.task_id.set("")
 
 
 @setup_logging.connect

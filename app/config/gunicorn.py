@@ -5,7 +5,7 @@ through NOTIFY_SOCKET, both by gunicorn itself; by hand it listens on 127.0.0.1:
 """
 
 from apps.monitoring import sharing
-from config import env
+from config import env, log
 
 worker_class = "gthread"  # a slow view costs one thread, not the worker
 workers = env.integer("WEB_WORKERS", default=2, minimum=1)
@@ -26,7 +26,10 @@ limit_request_field_size = 32_768
 limit_request_fields = 32_768
 
 accesslog = None  # nginx writes the access log
-errorlog = "-"
+logconfig_dict = log.CONFIG | {
+    "root": {"handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"handlers": ["stderr"], "propagate": False}},
+}
 control_socket_disable = True  # systemd controls it
 
 

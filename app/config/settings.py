@@ -3,7 +3,7 @@
 import sys
 from datetime import timedelta
 
-from config import env
+from config import env, log
 
 # -- From the environment ------------------------------------------------------------------------
 
@@ -21,15 +21,18 @@ LOG_LEVEL = env.choice(
     "DJANGO_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="INFO"
 )
 
-DATABASES = {"default": env.database("DATABASE_URL")}
-DATABASES["default"] |= {
-    "CONN_MAX_AGE": 60,  # seconds; each web thread keeps a connection
-    "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {
-        "connect_timeout": 3,  # seconds
-        "tcp_user_timeout": 15_000,  # ms until a server that vanished is noticed, not 15 minutes
-        **DATABASES["default"].get("OPTIONS", {}),
-    },
+_database = env.database("DATABASE_URL")
+DATABASES = {
+    "default": {
+        **_database,
+        "CONN_MAX_AGE": 60,  # seconds; each web thread keeps a connection
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 3,  # seconds
+            "tcp_user_timeout": 15_000,  # ms until a server that vanished is noticed
+            **_database.get("OPTIONS", {}),
+        },
+    }
 }
 # Seconds after which the database gives up a statement of a web process (config/wsgi.py): before
 # nginx gives up the request (60 s), or it would work on when nobody waits any more.
@@ -54,7 +57,12 @@ CACHES = {
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 DJANGO_REDIS_LOGGER = "jewelry.cache"
 
-globals().update(env.email("EMAIL_URL", default="consolemail://"))
+_mail = env.email("EMAIL_URL", default="consolemail://")
+EMAIL_BACKEND = _mail.backend
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.use_tls, _mail.use_ssl
+EMAIL_FILE_PATH = _mail.file_path
 EMAIL_TIMEOUT = 10  # seconds
 DEFAULT_FROM_EMAIL = env.email_address(
     "DEFAULT_FROM_EMAIL", default=f"no-reply@{env.mail_domain(ALLOWED_HOSTS[0])}"
@@ -250,15 +258,11 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 # Tenants that have labels of their own in the business's numbers.
 METRICS_TENANTS = env.integer("METRICS_TENANTS", default=50, minimum=0)
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "config.log.OneLineFormatter"}},
+LOGGING = log.CONFIG | {
     "filters": {
-        "reason_only": {"()": "config.log.ReasonOnly"},
-        "reason_only_of_database": {"()": "config.log.ReasonOnlyOfDatabase"},
+        "reason_only": {"()": log.ReasonOnly},
+        "reason_only_of_database": {"()": log.ReasonOnlyOfDatabase},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Django's own handlers (the console under DEBUG, mail to ADMINS) would say all of it twice.
     "loggers": {

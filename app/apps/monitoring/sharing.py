@@ -129,8 +129,8 @@ class Sharing:
             for path in self._elsewhere.glob(f"*_child-{pid}.db"):
                 path.unlink()
             logger.warning(
-                "metrics: files were removed or not to be written to; process %d goes on as %s"
-                " of %s", pid, slot, self._directory,
+                "files were removed or not to be written to; process %d goes on as %s of %s",
+                pid, slot, self._directory,
             )  # fmt: skip
 
     def _try_directory(self) -> None:

@@ -24,7 +24,8 @@ class Command(BaseCommand):
         app.conf.update(result_backend="rpc://")  # the broker, which carries the answer back
         worker = subprocess.Popen(
             [
-                sys.executable, "-m", "celery", "--app=config", "--result-backend=rpc://", "worker",
+                sys.executable, "-m", "celery", "--quiet", "--app=config",
+                "--result-backend=rpc://", "worker",
                 f"--queues={queue}", f"--hostname={queue}@%h", "--concurrency=1",
                 "--without-gossip", "--without-mingle", "--without-heartbeat",
             ],
