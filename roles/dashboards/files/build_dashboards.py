@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Make pages, Grafana's dashboards and runbook pages of the files in `dashboards/`.
 
-build_dashboards.py OUT [RUNBOOKS]
+build_dashboards.py OUT [RUNBOOKS [INTERVAL]]
 
+RUNBOOKS is a folder of Markdown files, INTERVAL the time between two scrapes, by default 15s.
 Writes what has changed into the folder OUT, removes from it what no longer belongs there, and
 prints the paths in it as JSON. The same sources give the same bytes.
 """
 
-import hashlib
 import html
 import json
 import re
@@ -30,6 +30,8 @@ ORDER = [
     "business",
     "monitoring",
 ]
+PAGES = HERE / "pages"
+ENTRIES = {"page.js", "runbook.js"}  # all other modules are theirs
 VENDOR = next((HERE / "vendor").glob("uplot-*"))
 
 # Our units, and what Grafana calls them.
@@ -51,6 +53,8 @@ UNITS = {
 TEXTS = {"title", "question", "help", "unit"}
 TILE = TEXTS | {"expr", "legend", "warning", "critical", "words", "empty"}
 PANEL = TEXTS | {"queries", "warning", "critical", "words", "empty"}
+MARK = {"name", "expr", "text"}
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 THRESHOLD = re.compile(r"([<>]) (-?\d+(?:\.\d+)?)")
 
 
@@ -100,6 +104,22 @@ def load():
     return dashboards
 
 
+def load_marks():
+    """Return what the graphs mark besides alerts: see marks.yml."""
+    marks = yaml.safe_load((HERE / "marks.yml").read_text())
+    for mark in marks:
+        check(mark, MARK, MARK, f"marks.yml: {mark.get('name')}")
+    return marks
+
+
+def seconds(interval):
+    """Return the seconds of a time such as Prometheus has it: 15s, 1m30s."""
+    parts = re.findall(r"(\d+)(ms|[smhd])", interval)
+    if not parts or "".join(map("".join, parts)) != interval:
+        raise SystemExit(f"the interval is not like 15s: {interval}")
+    return sum(int(number) * SECONDS[unit] for number, unit in parts)
+
+
 def panels(dashboard):
     """Return the tiles of a dashboard and the panels of all its sections."""
     return [
@@ -117,12 +137,19 @@ def queries(panel):
 # Pages
 
 
-def page(title, body, base="", version="", dashboard=None):
+def page(title, body, base="", dashboard=None):
     """Return an HTML page; `base` leads from it to the folder of the files."""
     data = f' data-dashboard="{dashboard}"' if dashboard else ""
-    graphs = f"""
-<link rel="stylesheet" href="{base}{VENDOR.name}/uPlot.min.css">
-<script src="{base}{VENDOR.name}/uPlot.iife.min.js" defer></script>"""
+    modules = sorted(path.name for path in PAGES.glob("*.js") if path.name not in ENTRIES)
+    graphs = "\n".join(
+        [
+            f'<link rel="stylesheet" href="{VENDOR.name}/uPlot.min.css">',
+            f'<script src="{VENDOR.name}/uPlot.iife.min.js" defer></script>',
+            *(f'<link rel="modulepreload" href="{name}">' for name in modules),
+            '<script src="page.js" type="module"></script>',
+        ]
+    )
+    theme = f'<script src="{base}runbook.js" type="module"></script>'
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -132,10 +159,10 @@ def page(title, body, base="", version="", dashboard=None):
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'self'; form-action 'none'">
 <link rel="icon" href="{base}icon.svg">
-<link rel="stylesheet" href="{base}dashboards.css?v={version}">{graphs if dashboard else ""}
-<script src="{base}dashboards.js?v={version}" defer></script>
+<link rel="stylesheet" href="{base}dashboards.css">
+{graphs if dashboard else theme}
 </head>
-<body data-version="{version}"{data}>
+<body{data}>
 {body}
 </body>
 </html>
@@ -156,8 +183,24 @@ def links(dashboards, current=None, base=""):
     )
 
 
-def dashboard_page(name, title, question, dashboards, version):
-    """Return the page of a dashboard, which dashboards.js fills, or of the overview."""
+def slug(text):
+    """Return the name of a section or panel in addresses; panel.js makes the same."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def dashboard_page(name, title, question, dashboards):
+    """Return the page of a dashboard, which page.js fills, or of the overview."""
+    sections = next((one["sections"] for one in dashboards if one["name"] == name), [])
+    jumps = [("alerts", "Alerts"), ("state", "State")]
+    jumps += [(slug(one["title"]), one["title"]) for one in sections]
+    jump = "\n".join(
+        f'<li><a href="#{place}">{html.escape(words)}</a></li>' for place, words in jumps
+    )
+    events = """<details id="events" class="none">
+<summary>Marked on the graphs: <span id="events-count">…</span></summary>
+<div class="scroll" tabindex="0" role="region" aria-label="What happened">
+<table id="events-list"></table></div>
+</details>"""
     body = f"""<a class="skip" href="#main">To the content</a>
 <header>
 <nav aria-label="Dashboards"><ul>
@@ -170,14 +213,23 @@ def dashboard_page(name, title, question, dashboards, version):
 <p class="question">{html.escape(question)}</p>
 <noscript><p class="message error">These pages need JavaScript. Prometheus's own are at
 <a href="../classic/graph">graph</a> and <a href="../classic/alerts">alerts</a>.</p></noscript>
-<section id="alerts" aria-label="Firing alerts"></section>
+<nav class="jump" aria-label="On this page"><ul>
+{jump}
+</ul></nav>
+<div id="news" class="hidden" role="status"></div>
+<section id="alerts" aria-label="Alerts">
+<h2 class="hidden">Alerts</h2>
+<ul id="alerts-list" class="alerts"></ul>
+</section>
+<h2 id="state" class="hidden">State</h2>
 <ul id="tiles" class="tiles" aria-label="State"></ul>
+{events if sections else ""}
 <div id="sections"></div>
 </main>"""
-    return page(f"{title} · Jewelry", body, version=version, dashboard=name)
+    return page(f"{title} · Jewelry", body, dashboard=name)
 
 
-def runbook_pages(folder, dashboards, version):
+def runbook_pages(folder, dashboards):
     """Return path and text of a page for each runbook, and of a list of them."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     pages, titles = {}, []
@@ -215,7 +267,6 @@ def runbook_pages(folder, dashboards, version):
             title,
             f'{nav}\n<main class="runbook">\n{text}</main>',
             "../",
-            version,
         )
         for name, (title, text) in pages.items()
     }
@@ -294,6 +345,19 @@ def grafana_panel(panel, number, kind, place):
     }
 
 
+def grafana_mark(mark):
+    """Return what Grafana marks on the graphs of a dashboard."""
+    return {
+        "name": f"{mark['name'].capitalize()}s",
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "enable": True,
+        "expr": f"1000 * ({mark['expr'].strip()})",
+        "useValueForTime": True,
+        "titleFormat": mark["text"],
+        "iconColor": {"release": "blue"}.get(mark["name"], "gray"),
+    }
+
+
 def grafana_dashboard(dashboard):
     """Return a dashboard as Grafana imports it: tiles six in a row, then sections of two."""
     panels: list[dict] = []
@@ -348,25 +412,25 @@ def grafana_dashboard(dashboard):
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": variables},
-        "annotations": {"list": []},
+        "annotations": {"list": [grafana_mark(mark) for mark in load_marks()]},
         "panels": panels,
     }
 
 
-def build(runbooks=None):
+def build(runbooks=None, interval="15s"):
     """Return path and content of every file."""
     dashboards = load()
-    files = {path.name: path.read_text() for path in sorted((HERE / "pages").iterdir())}
+    files = {path.name: path.read_text() for path in sorted(PAGES.iterdir())}
     files |= {f"{VENDOR.name}/{path.name}": path.read_text() for path in sorted(VENDOR.iterdir())}
-    files["dashboards.json"] = json.dumps(dashboards, ensure_ascii=False, indent=1) + "\n"
-    version = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12]
+    source = {"interval": seconds(interval), "marks": load_marks(), "dashboards": dashboards}
+    files["dashboards.json"] = json.dumps(source, ensure_ascii=False, indent=1) + "\n"
     overview = ("index", "Overview", "Is anything wrong, and where?")
     for name, title, question in [
         overview,
         *((one["name"], one["title"], one["question"]) for one in dashboards),
     ]:
-        files[f"{name}.html"] = dashboard_page(name, title, question, dashboards, version)
-    files |= runbook_pages(runbooks, dashboards, version)
+        files[f"{name}.html"] = dashboard_page(name, title, question, dashboards)
+    files |= runbook_pages(runbooks, dashboards)
     for one in dashboards:
         text = json.dumps(grafana_dashboard(one), ensure_ascii=False, indent=1)
         files[f"grafana/{one['name']}.json"] = text + "\n"
@@ -391,4 +455,4 @@ def write(files, out):
 
 if __name__ == "__main__":
     source = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    print(json.dumps(write(build(source), Path(sys.argv[1]))))
+    print(json.dumps(write(build(source, *sys.argv[3:]), Path(sys.argv[1]))))

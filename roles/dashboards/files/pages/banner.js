@@ -1,0 +1,148 @@
+// The alerts: which fire, which will, who was notified, who is not.
+
+import { ask, askAlertmanager } from "./ask.js";
+import { byId, make, symbol } from "./dom.js";
+import { firedIn, levelOfSeverity } from "./marks.js";
+import { format, showRange, state } from "./state.js";
+import { until } from "./times.js";
+
+const ORDER = ["firing", "held", "silenced", "muted", "pending"];
+const SIGNS = { held: "◷", silenced: "⊘", muted: "⊘", pending: "…" };
+const NOT_SENT = "NOT SENT to anyone: no channel is set for it";
+
+const seconds = (time) => Date.parse(time) / 1000;
+const ended = (time) => !time || time.startsWith("0001");
+
+/** Return the alert at Alertmanager that a rule's alert is; it may have more labels there. */
+function counterpart(labels, known) {
+  return known.find((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value));
+}
+
+function delivery(found, known, silences) {
+  if (!found) return { note: "Alertmanager does not have it yet" };
+  const { silencedBy = [], inhibitedBy = [], mutedBy = [] } = found.status;
+  const silence = silences.find(({ id }) => silencedBy.includes(id));
+  if (silence) {
+    const { endsAt, createdBy, comment } = silence;
+    return { kind: "silenced", note: `silenced until ${until(seconds(endsAt))} by ${createdBy}: ${comment}` };
+  }
+  if (inhibitedBy.length) {
+    const causes = known.filter((one) => inhibitedBy.includes(one.fingerprint));
+    const names = new Set(causes.map((one) => one.labels.alertname));
+    return { kind: "muted", note: `muted, because it follows from ${[...names].join(", ") || "another alert"}` };
+  }
+  if (mutedBy.length) return { kind: "muted", note: `muted at this time of day: ${mutedBy.join(", ")}` };
+  const channels = [...new Set(found.receivers.map(({ name }) => name))].filter((name) => name !== "none");
+  return channels.length ? { note: `sent by ${channels.join(", ")}` } : { note: NOT_SENT, loud: true };
+}
+
+/**
+ * Return what the banner shows of each alert: its kind (see ORDER), labels, annotations and notes.
+ * `groups` are those of Prometheus's rules; without `known`, nobody could ask Alertmanager.
+ */
+export function entries(groups, known, silences) {
+  const found = [];
+  for (const rule of groups.flatMap((group) => group.rules)) {
+    for (const alert of rule.alerts ?? []) {
+      const { labels, annotations, activeAt, keepFiringSince } = alert;
+      if (labels.severity === "none") continue; // the Watchdog, which always fires
+      const since = seconds(activeAt);
+      const entry = { kind: "firing", level: levelOfSeverity(labels.severity), labels, annotations, notes: [] };
+      if (alert.state === "pending") {
+        entry.kind = "pending";
+        entry.notes.push(`since ${until(since)}; fires at ${until(since + rule.duration)} if it lasts`);
+      } else {
+        const over = ended(keepFiringSince) ? null : seconds(keepFiringSince);
+        const end = over && `over since ${until(over)}, held until ${until(over + rule.keepFiringFor)}`;
+        entry.notes.push(over ? end : `since ${until(since)}`);
+        const { kind, note, loud } = known ? delivery(counterpart(labels, known), known, silences) : {};
+        entry.kind = kind ?? (over ? "held" : "firing");
+        entry.loud = loud;
+        if (note) entry.notes.push(note);
+      }
+      found.push(entry);
+    }
+  }
+  const rank = ({ kind, level }) => 2 * ORDER.indexOf(kind) + (level === "critical" ? 0 : 1);
+  return found.sort((a, b) => rank(a) - rank(b));
+}
+
+/** Return a silence's matchers as text. */
+export function matchersOf({ matchers }) {
+  const sign = ({ isEqual = true, isRegex }) => (isRegex ? (isEqual ? "=~" : "!~") : isEqual ? "=" : "!=");
+  return matchers.map((one) => one.name + sign(one) + one.value).join(", ");
+}
+
+const isOurs = (address) => /^(https?:\/)?\//.test(address ?? "");
+
+function linksOf({ labels, annotations }) {
+  const links = [];
+  if (isOurs(annotations.runbook_url)) links.push(make("a", { href: annotations.runbook_url }, "Runbook"));
+  if (annotations.dashboard) {
+    const query = format({ ...state, host: labels.host ?? "", panel: "" });
+    links.push(make("a", { href: `${annotations.dashboard}.html${query}` }, "Dashboard"));
+  }
+  return links.flatMap((link) => [" ", link]);
+}
+
+function alertItem(entry) {
+  const { kind, level, labels, annotations, notes, loud } = entry;
+  const sign = SIGNS[kind] ?? (level === "critical" ? "✖" : "▲");
+  const title = `${kind === "firing" ? "" : `${kind}: `}${labels.severity ?? "alert"}: ${labels.alertname}`;
+  const host = labels.host && !annotations.summary?.startsWith(labels.host) ? [labels.host] : [];
+  const said = [...host, ...(loud ? notes.slice(0, -1) : notes)].join("; ");
+  const line = make("p", {}, symbol(sign), make("strong", {}, title), ` ${annotations.summary ?? ""} (${said})`);
+  if (loud) line.append(" ", make("strong", { class: "loud" }, `${notes.at(-1)}.`));
+  line.append(...linksOf(entry));
+  return make("li", { class: `alert ${kind === "firing" ? level : kind}` }, line);
+}
+
+const textItem = (kind, text, ...more) => make("li", { class: `alert ${kind}` }, make("p", {}, text, ...more));
+
+function summary(found) {
+  if (found.some(({ kind }) => kind === "firing")) return [];
+  if (!found.length) return [textItem("ok", "✓ No alert is firing or pending.")];
+  const others = ORDER.filter((kind) => found.some((one) => one.kind === kind));
+  const counts = others.map((kind) => `${found.filter((one) => one.kind === kind).length} ${kind}`);
+  return [textItem("ok", `✓ No alert is firing that somebody should act on now: ${counts.join(", ")}.`)];
+}
+
+function silenceItem(silence) {
+  const { endsAt, createdBy, comment } = silence;
+  const text = `Silence until ${until(seconds(endsAt))} by ${createdBy}: ${comment} (${matchersOf(silence)})`;
+  return textItem("silenced", symbol(SIGNS.silenced), text);
+}
+
+/** Show the alerts of now; return their states in words, for those who hear them. */
+export async function showAlerts() {
+  const place = byId("alerts-list");
+  const asked = [ask("rules", { type: "alert" }), askAlertmanager("alerts"), askAlertmanager("silences")];
+  const [rules, alerts, silences] = await Promise.allSettled(asked);
+  if (rules.status === "rejected") {
+    place.replaceChildren(textItem("critical", `✖ Alerts are not known. ${rules.reason.message}`));
+    return [["Alerts", "not known"]];
+  }
+  const known = alerts.value ?? null;
+  const active = (silences.value ?? []).filter(({ status }) => status.state === "active");
+  const found = entries(rules.value.groups, known, active);
+  const items = [...summary(found), ...found.map(alertItem), ...active.map(silenceItem)];
+  const failed = alerts.reason ?? silences.reason;
+  if (failed) items.push(textItem("warning", `▲ Who was notified and what is silenced is not known. ${failed.message}`));
+  place.replaceChildren(...items);
+  const said = found.map(({ kind, labels }) => [`Alert ${labels.alertname} ${labels.host ?? ""}`, kind]);
+  return [["Alerts", `${found.filter(({ kind }) => kind === "firing").length} firing`], ...said];
+}
+
+/** Show the alerts that fired in a period of the past. */
+export function showPastAlerts(alerts) {
+  const items = alerts.map((alert) => {
+    const runbook = make("a", { href: `runbooks/${alert.name}.html` }, "Runbook");
+    const title = make("strong", {}, alert.text);
+    return textItem(alert.level, symbol(alert.level === "critical" ? "✖" : "▲"), title, ` fired ${firedIn(alert)} `, runbook);
+  });
+  const now = make("button", { type: "button" }, "Show now");
+  now.addEventListener("click", () => showRange(state.range));
+  const none = alerts.length ? "" : " No alert fired in this period.";
+  const note = textItem("past", `The past is shown, and the tiles are of its end.${none} `, now);
+  byId("alerts-list").replaceChildren(note, ...items);
+}

@@ -1,0 +1,91 @@
+// Tiles, and on the overview a card for each dashboard with its worst tiles.
+
+import { legend, valuesNow } from "./ask.js";
+import { byId, make, replaceItems, symbol } from "./dom.js";
+import { explanation } from "./panel.js";
+import { format, levelOf, WORDS } from "./units.js";
+
+const RANK = ["critical", "none", "warning", "ok", "plain"];
+
+/** Return a state for each series of a tile, which has one if it has no legend. */
+async function statesOf(tile) {
+  const data = await valuesNow(tile.expr);
+  const series = data.result.map(({ metric, value }) => ({
+    title: tile.legend ? `${tile.title}: ${legend(tile.legend, metric)}` : tile.title,
+    value: Number(value[1]),
+  }));
+  if (!series.length) series.push({ title: tile.title, value: null });
+  return series.map((one) => {
+    const level = levelOf(one.value, tile);
+    return { ...one, tile, level, quiet: level === "none" && Boolean(tile.empty) };
+  });
+}
+
+const word = (sign, text) => make("div", { class: "word" }, symbol(sign), text);
+
+function tileItem({ title, value, level, tile, quiet }) {
+  const [sign, text] = quiet ? ["–", "Nothing to report"] : WORDS[level];
+  return make(
+    "li",
+    { class: `tile ${quiet ? "plain" : level}`, title: tile.question },
+    make("h3", {}, title),
+    make("div", { class: "value" }, quiet ? tile.empty : format(value, tile)),
+    word(sign, text),
+    explanation(tile, [tile]),
+  );
+}
+
+const errorItem = (title, error) =>
+  make("li", { class: "tile critical" }, make("h3", {}, title), make("p", { class: "message error" }, `✖ ${error.message}`));
+
+/** Show a dashboard's tiles; return their states in words, for those who hear them. */
+export async function showTiles(dashboard) {
+  const said = [];
+  const items = await Promise.all(
+    dashboard.tiles.map(async (tile) => {
+      try {
+        const states = await statesOf(tile);
+        said.push(...states.map((one) => [one.title, WORDS[one.level][1]]));
+        return states.map(tileItem);
+      } catch (error) {
+        return [errorItem(tile.title, error)];
+      }
+    }),
+  );
+  replaceItems(byId("tiles"), items.flat());
+  return said;
+}
+
+function cardLines(states) {
+  const bad = states.filter(({ level }) => ["critical", "none", "warning"].includes(level));
+  const judged = states.filter(({ level }) => level !== "plain");
+  const text = (one) => `${one.title}: ${one.level === "none" ? "no data" : format(one.value, one.tile)}`;
+  if (bad.length) return bad.map((one) => `${WORDS[one.level][0]} ${text(one)}`);
+  if (judged.length) return [`All ${judged.length} checks are well.`];
+  return [states.slice(0, 3).map(text).join(" · ")];
+}
+
+/** Show the overview's cards; return the dashboards' states in words. */
+export async function showCards(dashboards) {
+  const said = [];
+  byId("tiles").classList.add("cards");
+  const items = await Promise.all(
+    dashboards.map(async (dashboard) => {
+      const link = make("a", { "data-page": "", href: `${dashboard.name}.html` }, dashboard.title);
+      try {
+        const found = (await Promise.all(dashboard.tiles.map(statesOf))).flat();
+        const states = found.filter(({ quiet }) => !quiet);
+        const level = RANK.find((rank) => states.some((one) => one.level === rank)) ?? "plain";
+        said.push([dashboard.title, WORDS[level][1]]);
+        const question = make("p", { class: "question" }, dashboard.question);
+        const lines = cardLines(states).map((line) => make("p", {}, line));
+        const title = make("h3", { class: "value" }, link);
+        return make("li", { class: `tile ${level}` }, title, word(...WORDS[level]), question, ...lines);
+      } catch (error) {
+        return errorItem(link, error);
+      }
+    }),
+  );
+  replaceItems(byId("tiles"), items);
+  return said;
+}
