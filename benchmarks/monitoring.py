@@ -95,7 +95,7 @@ def measure_pages():
         for one in sorted(dashboards, key=lambda one: -graphs[one["name"]]):
             cells = []
             for chosen in RANGES:
-                page = f"{pages}/{one['name']}.html#range={chosen}&refresh=0"
+                page = f"{pages}/{one['name']}.html?range={chosen}&refresh=0"
                 took = []
                 for _ in range(1 + LOADS):
                     time.sleep(1)  # nginx limits how fast one may ask

@@ -209,6 +209,34 @@ def test_grafana_dashboard_asks_what_the_page_asks(built, dashboard):
     ]
 
 
+def test_grafana_marks_what_the_pages_mark(built):
+    marks = build_dashboards.load_marks()
+    assert {mark["name"] for mark in marks} == {"release", "restart"}
+    for name in NAMES:
+        shown = json.loads(built[f"grafana/{name}.json"])["annotations"]["list"]
+        assert [one["expr"] for one in shown] == [f"1000 * ({one['expr']})" for one in marks]
+
+
+def test_the_interval_between_scrapes_reaches_the_pages():
+    assert json.loads(build_dashboards.build()["dashboards.json"])["interval"] == 15
+    built = build_dashboards.build(interval="1m30s")
+    assert json.loads(built["dashboards.json"])["interval"] == 90
+    with pytest.raises(SystemExit, match="not like 15s: soon"):
+        build_dashboards.build(interval="soon")
+
+
+def test_places_on_a_page_have_addresses_of_their_own():
+    for dashboard in DASHBOARDS:
+        sections = {build_dashboards.slug(one["title"]) for one in dashboard["sections"]}
+        assert len(sections) == len(dashboard["sections"]), dashboard["name"]
+        panels = [
+            build_dashboards.slug(panel["title"])
+            for section in dashboard["sections"]
+            for panel in section["panels"]
+        ]
+        assert len(panels) == len(set(panels)), dashboard["name"]
+
+
 def test_grafana_has_a_dashboard_for_each(built):
     found = {name: json.loads(text) for name, text in built.items() if name.startswith("grafana/")}
     assert set(found) == {f"grafana/{name}.json" for name in NAMES}

@@ -1,6 +1,7 @@
 """What the exporter serves, and the numbers that it asks others for."""
 
 import gzip
+import os
 import subprocess
 import sys
 import time
@@ -77,6 +78,19 @@ def test_both_jobs_answer_without_database_and_without_anything_to_tell_of(ports
     assert not values(django, "django_migrations_applied_total")
     log = (tmp_path / "exporter.log").read_text()
     assert "migrations fails: OperationalError: connection failed" in log
+
+
+def test_the_release_that_is_served_and_since_when(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, "LIVE", tmp_path / "live")
+    assert exporter.release().samples == []
+    (tmp_path / "live").symlink_to("releases/0123abcd")
+    os.utime(tmp_path / "live", (5, 1000), follow_symlinks=False)
+    (sample,) = exporter.release().samples
+    assert (sample.name, sample.labels, sample.value) == (
+        "jewelry_release_timestamp_seconds",
+        {"release": "0123abcd"},
+        1000,
+    )
 
 
 def test_both_jobs_tell_of_processes_that_count(ports, tmp_path):

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import redis
@@ -23,6 +24,7 @@ from apps.monitoring import files, registry, schema, slots
 logger = logging.getLogger(__name__)
 
 PATIENCE = 2  # seconds that the first scrape waits for the first results
+LIVE = Path("/srv/jewelry/live")  # a link to the release that is served
 HEARTBEAT = 30  # seconds after which a worker without heartbeat counts as down; it beats every 2
 EXPORTER_LABELS = {"role": "main", "service": "metrics", "slot": "0"}
 
@@ -124,6 +126,7 @@ class DjangoCollector(JobCollector):
             _merge(families, family)
         alive = sum(holder.role == "child" and bool(holder.pid) for holder in holders["web"])
         yield GaugeMetricFamily("gunicorn_workers_alive", "Web processes that live.", alive)
+        yield release()
         yield from (family for name, family in families.items() if not name.startswith("celery_"))
         for source in found.values():
             yield from source
@@ -196,6 +199,18 @@ def _of_database(*queries: registry.Query) -> registry.Query:
             connection.close()
 
     return limited
+
+
+def release() -> Metric:
+    """When the release that is served was switched to; no sample where there is none."""
+    family = GaugeMetricFamily(
+        "jewelry_release_timestamp_seconds",
+        "When the release that is served was switched to.",
+        labels=["release"],
+    )
+    with suppress(OSError):
+        family.add_metric([LIVE.readlink().name], LIVE.lstat().st_mtime)
+    return family
 
 
 def migration_counts() -> list[Metric]:

@@ -38,7 +38,7 @@ def show(host, secret, browser):
         set_size(browser, width, mobile=mobile)
         browser.get("about:blank")
         page = "" if name == "index" else f"{name}.html"
-        url = f"https://{login}@{address}/prometheus/user/{page}#range=1h&refresh=0&theme={theme}"
+        url = f"https://{login}@{address}/prometheus/user/{page}?range=1h&refresh=0&theme={theme}"
         browser.get(url)
         deadline = time.monotonic() + 60
         while not script("return document.body.dataset.ready"):

@@ -68,6 +68,7 @@ PROMISED = {
         "jewelry_items": ("gauge", "tenant"),
         "jewelry_logins_total": ("counter", "result"),
         "jewelry_low_stock_items": ("gauge", "tenant"),
+        "jewelry_release_timestamp_seconds": ("gauge", "release"),
         "jewelry_sales_total": ("counter", "tenant"),
         "jewelry_sales_value_total": ("counter", "tenant"),
         "jewelry_sales_voided_total": ("counter", "tenant"),

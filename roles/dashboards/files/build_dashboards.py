@@ -192,7 +192,7 @@ def dashboard_page(name, title, question, dashboards):
     """Return the page of a dashboard, which page.js fills, or of the overview."""
     sections = next((one["sections"] for one in dashboards if one["name"] == name), [])
     jumps = [("alerts", "Alerts"), ("state", "State")]
-    jumps += [(slug(one["title"]), one["title"]) for one in sections]
+    jumps += [(f"section-{slug(one['title'])}", one["title"]) for one in sections]
     jump = "\n".join(
         f'<li><a href="#{place}">{html.escape(words)}</a></li>' for place, words in jumps
     )

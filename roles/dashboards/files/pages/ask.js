@@ -38,7 +38,9 @@ async function answerOf(url, service) {
       answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE * 1000) });
     } catch (error) {
       const late = error.name === "TimeoutError";
-      throw new Error(`${service} ${late ? `did not answer within ${PATIENCE} s` : "cannot be reached"}.`);
+      throw new Error(
+        `${service} ${late ? `did not answer within ${PATIENCE} s` : "cannot be reached"}.`,
+      );
     }
     if (answer.status !== 429 || attempt === 6) return answer;
     await new Promise((resolve) => setTimeout(resolve, 1000 + 2000 * Math.random()));
@@ -58,10 +60,15 @@ async function inTurn(url, service) {
 
 /** Return the data of an answer of Prometheus's API; throw an error in words. */
 export async function ask(path, parameters = {}) {
-  const answer = await inTurn(`${PROMETHEUS}${path}?${new URLSearchParams(parameters)}`, "Prometheus");
+  const answer = await inTurn(
+    `${PROMETHEUS}${path}?${new URLSearchParams(parameters)}`,
+    "Prometheus",
+  );
   const body = await answer.json().catch(() => null);
   if (body?.status === "success") return body.data;
-  throw new Error(body?.error ? `Prometheus refuses: ${body.error}` : `The server answered ${answer.status}.`);
+  throw new Error(
+    body?.error ? `Prometheus refuses: ${body.error}` : `The server answered ${answer.status}.`,
+  );
 }
 
 /** Return an answer of Alertmanager's API. */

@@ -8,14 +8,16 @@ import { until } from "./times.js";
 
 const ORDER = ["firing", "held", "silenced", "muted", "pending"];
 const SIGNS = { held: "◷", silenced: "⊘", muted: "⊘", pending: "…" };
-const NOT_SENT = "NOT SENT to anyone: no channel is set for it";
+const NOT_SENT = "NOT SENT to anyone: no channel takes it";
 
 const seconds = (time) => Date.parse(time) / 1000;
 const ended = (time) => !time || time.startsWith("0001");
 
 /** Return the alert at Alertmanager that a rule's alert is; it may have more labels there. */
 function counterpart(labels, known) {
-  return known.find((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value));
+  return known.find((one) =>
+    Object.entries(labels).every(([key, value]) => one.labels[key] === value),
+  );
 }
 
 function delivery(found, known, silences) {
@@ -24,16 +26,41 @@ function delivery(found, known, silences) {
   const silence = silences.find(({ id }) => silencedBy.includes(id));
   if (silence) {
     const { endsAt, createdBy, comment } = silence;
-    return { kind: "silenced", note: `silenced until ${until(seconds(endsAt))} by ${createdBy}: ${comment}` };
+    return {
+      kind: "silenced",
+      note: `silenced until ${until(seconds(endsAt))} by ${createdBy}: ${comment}`,
+    };
   }
   if (inhibitedBy.length) {
     const causes = known.filter((one) => inhibitedBy.includes(one.fingerprint));
     const names = new Set(causes.map((one) => one.labels.alertname));
-    return { kind: "muted", note: `muted, because it follows from ${[...names].join(", ") || "another alert"}` };
+    return {
+      kind: "muted",
+      note: `muted, because it follows from ${[...names].join(", ") || "another alert"}`,
+    };
   }
-  if (mutedBy.length) return { kind: "muted", note: `muted at this time of day: ${mutedBy.join(", ")}` };
-  const channels = [...new Set(found.receivers.map(({ name }) => name))].filter((name) => name !== "none");
-  return channels.length ? { note: `sent by ${channels.join(", ")}` } : { note: NOT_SENT, loud: true };
+  if (mutedBy.length)
+    return { kind: "muted", note: `muted at this time of day: ${mutedBy.join(", ")}` };
+  const channels = [...new Set(found.receivers.map(({ name }) => name))].filter(
+    (name) => name !== "none",
+  );
+  return channels.length ? { note: `sent by ${channels.join(", ")}` } : { unsent: NOT_SENT };
+}
+
+function entryOf(rule, alert, known, silences) {
+  const { labels, annotations, activeAt, keepFiringSince } = alert;
+  const entry = { labels, annotations, level: levelOfSeverity(labels.severity) };
+  const since = seconds(activeAt);
+  if (alert.state === "pending") {
+    const fires = `fires at ${until(since + rule.duration)} if it lasts`;
+    return { ...entry, kind: "pending", notes: [`since ${until(since)}`, fires] };
+  }
+  const over = ended(keepFiringSince) ? null : seconds(keepFiringSince);
+  const held = `over since ${until(over)}, held until ${until(over + rule.keepFiringFor)}`;
+  const sent = known ? delivery(counterpart(labels, known), known, silences) : {};
+  const kind = sent.kind ?? (over ? "held" : "firing");
+  const notes = [over ? held : `since ${until(since)}`, ...(sent.note ? [sent.note] : [])];
+  return { ...entry, kind, notes, unsent: sent.unsent ?? "" };
 }
 
 /**
@@ -41,35 +68,19 @@ function delivery(found, known, silences) {
  * `groups` are those of Prometheus's rules; without `known`, nobody could ask Alertmanager.
  */
 export function entries(groups, known, silences) {
-  const found = [];
-  for (const rule of groups.flatMap((group) => group.rules)) {
-    for (const alert of rule.alerts ?? []) {
-      const { labels, annotations, activeAt, keepFiringSince } = alert;
-      if (labels.severity === "none") continue; // the Watchdog, which always fires
-      const since = seconds(activeAt);
-      const entry = { kind: "firing", level: levelOfSeverity(labels.severity), labels, annotations, notes: [] };
-      if (alert.state === "pending") {
-        entry.kind = "pending";
-        entry.notes.push(`since ${until(since)}; fires at ${until(since + rule.duration)} if it lasts`);
-      } else {
-        const over = ended(keepFiringSince) ? null : seconds(keepFiringSince);
-        const end = over && `over since ${until(over)}, held until ${until(over + rule.keepFiringFor)}`;
-        entry.notes.push(over ? end : `since ${until(since)}`);
-        const { kind, note, loud } = known ? delivery(counterpart(labels, known), known, silences) : {};
-        entry.kind = kind ?? (over ? "held" : "firing");
-        entry.loud = loud;
-        if (note) entry.notes.push(note);
-      }
-      found.push(entry);
-    }
-  }
   const rank = ({ kind, level }) => 2 * ORDER.indexOf(kind) + (level === "critical" ? 0 : 1);
-  return found.sort((a, b) => rank(a) - rank(b));
+  return groups
+    .flatMap((group) => group.rules)
+    .flatMap((rule) => rule.alerts.map((alert) => [rule, alert]))
+    .filter(([, { labels }]) => labels.severity !== "none") // the Watchdog, which always fires
+    .map(([rule, alert]) => entryOf(rule, alert, known, silences))
+    .sort((a, b) => rank(a) - rank(b));
 }
 
 /** Return a silence's matchers as text. */
 export function matchersOf({ matchers }) {
-  const sign = ({ isEqual = true, isRegex }) => (isRegex ? (isEqual ? "=~" : "!~") : isEqual ? "=" : "!=");
+  const sign = ({ isEqual = true, isRegex }) =>
+    isRegex ? (isEqual ? "=~" : "!~") : isEqual ? "=" : "!=";
   return matchers.map((one) => one.name + sign(one) + one.value).join(", ");
 }
 
@@ -77,7 +88,8 @@ const isOurs = (address) => /^(https?:\/)?\//.test(address ?? "");
 
 function linksOf({ labels, annotations }) {
   const links = [];
-  if (isOurs(annotations.runbook_url)) links.push(make("a", { href: annotations.runbook_url }, "Runbook"));
+  if (isOurs(annotations.runbook_url))
+    links.push(make("a", { href: annotations.runbook_url }, "Runbook"));
   if (annotations.dashboard) {
     const query = format({ ...state, host: labels.host ?? "", panel: "" });
     links.push(make("a", { href: `${annotations.dashboard}.html${query}` }, "Dashboard"));
@@ -86,25 +98,34 @@ function linksOf({ labels, annotations }) {
 }
 
 function alertItem(entry) {
-  const { kind, level, labels, annotations, notes, loud } = entry;
+  const { kind, level, labels, annotations, notes, unsent } = entry;
   const sign = SIGNS[kind] ?? (level === "critical" ? "✖" : "▲");
   const title = `${kind === "firing" ? "" : `${kind}: `}${labels.severity ?? "alert"}: ${labels.alertname}`;
   const host = labels.host && !annotations.summary?.startsWith(labels.host) ? [labels.host] : [];
-  const said = [...host, ...(loud ? notes.slice(0, -1) : notes)].join("; ");
-  const line = make("p", {}, symbol(sign), make("strong", {}, title), ` ${annotations.summary ?? ""} (${said})`);
-  if (loud) line.append(" ", make("strong", { class: "loud" }, `${notes.at(-1)}.`));
+  const said = [...host, ...notes].join("; ");
+  const line = make(
+    "p",
+    {},
+    symbol(sign),
+    make("strong", {}, title),
+    ` ${annotations.summary ?? ""} (${said})`,
+  );
+  if (unsent) line.append(" ", make("strong", { class: "unsent" }, `${unsent}.`));
   line.append(...linksOf(entry));
   return make("li", { class: `alert ${kind === "firing" ? level : kind}` }, line);
 }
 
-const textItem = (kind, text, ...more) => make("li", { class: `alert ${kind}` }, make("p", {}, text, ...more));
+const textItem = (kind, text, ...more) =>
+  make("li", { class: `alert ${kind}` }, make("p", {}, text, ...more));
 
 function summary(found) {
   if (found.some(({ kind }) => kind === "firing")) return [];
   if (!found.length) return [textItem("ok", "✓ No alert is firing or pending.")];
   const others = ORDER.filter((kind) => found.some((one) => one.kind === kind));
   const counts = others.map((kind) => `${found.filter((one) => one.kind === kind).length} ${kind}`);
-  return [textItem("ok", `✓ No alert is firing that somebody should act on now: ${counts.join(", ")}.`)];
+  return [
+    textItem("ok", `✓ No alert is firing that somebody should act on now: ${counts.join(", ")}.`),
+  ];
 }
 
 function silenceItem(silence) {
@@ -116,7 +137,11 @@ function silenceItem(silence) {
 /** Show the alerts of now; return their states in words, for those who hear them. */
 export async function showAlerts() {
   const place = byId("alerts-list");
-  const asked = [ask("rules", { type: "alert" }), askAlertmanager("alerts"), askAlertmanager("silences")];
+  const asked = [
+    ask("rules", { type: "alert" }),
+    askAlertmanager("alerts"),
+    askAlertmanager("silences"),
+  ];
   const [rules, alerts, silences] = await Promise.allSettled(asked);
   if (rules.status === "rejected") {
     place.replaceChildren(textItem("critical", `✖ Alerts are not known. ${rules.reason.message}`));
@@ -127,9 +152,18 @@ export async function showAlerts() {
   const found = entries(rules.value.groups, known, active);
   const items = [...summary(found), ...found.map(alertItem), ...active.map(silenceItem)];
   const failed = alerts.reason ?? silences.reason;
-  if (failed) items.push(textItem("warning", `▲ Who was notified and what is silenced is not known. ${failed.message}`));
+  if (failed)
+    items.push(
+      textItem(
+        "warning",
+        `▲ Who was notified and what is silenced is not known. ${failed.message}`,
+      ),
+    );
   place.replaceChildren(...items);
-  const said = found.map(({ kind, labels }) => [`Alert ${labels.alertname} ${labels.host ?? ""}`, kind]);
+  const said = found.map(({ kind, labels }) => [
+    `Alert ${labels.alertname} ${labels.host ?? ""}`,
+    kind,
+  ]);
   return [["Alerts", `${found.filter(({ kind }) => kind === "firing").length} firing`], ...said];
 }
 
@@ -138,7 +172,13 @@ export function showPastAlerts(alerts) {
   const items = alerts.map((alert) => {
     const runbook = make("a", { href: `runbooks/${alert.name}.html` }, "Runbook");
     const title = make("strong", {}, alert.text);
-    return textItem(alert.level, symbol(alert.level === "critical" ? "✖" : "▲"), title, ` fired ${firedIn(alert)} `, runbook);
+    return textItem(
+      alert.level,
+      symbol(alert.level === "critical" ? "✖" : "▲"),
+      title,
+      ` fired ${firedIn(alert)} `,
+      runbook,
+    );
   });
   const now = make("button", { type: "button" }, "Show now");
   now.addEventListener("click", () => showRange(state.range));

@@ -10,7 +10,8 @@ const FONT = "system-ui, sans-serif";
 const ROW = 24; // pixels of a state's row
 const NAMED = 12; // series in a tooltip
 
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const color = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const stroke = (index) => color(`s${index % 6}`);
 const dash = (index) => [[], [7, 4], [2, 3]][Math.floor(index / 6) % 3];
 const seen = (view) => view.shown.filter((one) => !view.hidden.has(one.name));
@@ -20,7 +21,11 @@ export function swatch(index) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   const line = document.createElementNS(space, "line");
-  const look = { stroke: stroke(index), "stroke-width": 3, "stroke-dasharray": dash(index).join(" ") };
+  const look = {
+    stroke: stroke(index),
+    "stroke-width": 3,
+    "stroke-dasharray": dash(index).join(" "),
+  };
   svg.setAttribute("viewBox", "0 0 26 10");
   svg.setAttribute("aria-hidden", "true");
   for (const [name, value] of Object.entries({ x1: 0, x2: 26, y1: 5, y2: 5, ...look })) {
@@ -95,7 +100,12 @@ function timeTexts(ticks, gap) {
 function axes(panel) {
   const grid = { stroke: color("line"), width: 1 };
   const base = { stroke: color("soft"), grid, ticks: grid, font: `12px ${FONT}` };
-  const time = { ...base, size: 30, space: 64, values: (u, ticks, axis, space, gap) => timeTexts(ticks, gap) };
+  const time = {
+    ...base,
+    size: 30,
+    space: 64,
+    values: (u, ticks, axis, space, gap) => timeTexts(ticks, gap),
+  };
   if (panel.words) return [time, { show: false }];
   const widest = (texts) => Math.max(4, ...(texts ?? []).map((text) => text.length));
   const numbers = {
@@ -125,8 +135,14 @@ function showTip(u, view) {
     return make("p", { class: level }, picture, make("span", {}, name), make("b", {}, text));
   });
   if (values.length > NAMED) rows.push(make("p", {}, `and ${values.length - NAMED} more`));
-  const marks = marksAt(u, left).map(([kind, text]) => make("p", { class: kind }, symbol("▪"), text));
-  view.tip.replaceChildren(make("p", { class: "when" }, clock(view.times[idx], view.length)), ...rows, ...marks);
+  const marks = marksAt(u, left).map(([kind, text]) =>
+    make("p", { class: kind }, symbol("▪"), text),
+  );
+  view.tip.replaceChildren(
+    make("p", { class: "when" }, clock(view.times[idx], view.length)),
+    ...rows,
+    ...marks,
+  );
   const right = left > u.over.clientWidth / 2;
   view.tip.style.left = right ? "" : `${u.over.offsetLeft + left + 14}px`;
   view.tip.style.right = right ? `${u.root.clientWidth - u.over.offsetLeft - left + 14}px` : "";
@@ -143,7 +159,13 @@ function seriesLook(panel, one, index, alone) {
   if (panel.words) return { paths: () => null, points: { show: false } };
   const few = one.known.length < 5 ? true : undefined; // a lone sample is a point
   const fill = alone ? `${stroke(index)}22` : undefined;
-  return { stroke: stroke(index), dash: dash(index), width: 1.75, points: { space: 40, show: few }, fill };
+  return {
+    stroke: stroke(index),
+    dash: dash(index),
+    width: 1.75,
+    points: { space: 40, show: few },
+    fill,
+  };
 }
 
 function heightOf(view) {
@@ -167,7 +189,10 @@ export function draw(view, showValues) {
   };
   const cursor = {
     // Only the cursor moves on the other graphs: one of them is dragged over at a time.
-    sync: { key: "all", filters: { pub: (type) => type.startsWith("mousem") || type === "mouseleave" } },
+    sync: {
+      key: "all",
+      filters: { pub: (type) => type.startsWith("mousem") || type === "mouseleave" },
+    },
     drag: { x: true, y: false, setScale: false, dist: 4 },
     bind: { dblclick: () => () => move(0, 2) },
     points: { show: !panel.words },

@@ -66,7 +66,10 @@ export async function loadMarks(marks) {
   const at = times();
   const found = await Promise.all([alertsOf(at), ...marks.map((mark) => momentsOf(mark, at))]);
   alerts = found[0].sort((a, b) => a.level.localeCompare(b.level) || b.from - a.from);
-  moments = found.slice(1).flat().sort((a, b) => b.time - a.time);
+  moments = found
+    .slice(1)
+    .flat()
+    .sort((a, b) => b.time - a.time);
   return alerts;
 }
 
@@ -140,7 +143,12 @@ export function listMarks() {
 }
 
 const SIGNS = { "mark-release": "┃", "mark-restart": "┊", critical: "▬", warning: "▬" };
-const NAMES = { "mark-release": "release", "mark-restart": "restart", critical: "page", warning: "ticket" };
+const NAMES = {
+  "mark-release": "release",
+  "mark-restart": "restart",
+  critical: "page",
+  warning: "ticket",
+};
 
 /** Return how many of each kind there are, in words. */
 export function countOf(kinds) {

@@ -54,8 +54,19 @@ function periodControl() {
     const input = make("input", { id, type: "datetime-local", step: "1", required: "" });
     return make("label", {}, label, input);
   };
-  const form = make("form", {}, field("from", "From"), field("to", "To"), make("button", {}, "Show"));
-  const details = make("details", { class: "period" }, make("summary", { id: "period" }, "…"), form);
+  const form = make(
+    "form",
+    {},
+    field("from", "From"),
+    field("to", "To"),
+    make("button", {}, "Show"),
+  );
+  const details = make(
+    "details",
+    { class: "period" },
+    make("summary", { id: "period" }, "…"),
+    form,
+  );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     details.open = false;
@@ -64,7 +75,8 @@ function periodControl() {
   return details;
 }
 
-const rangeText = (range) => range.replace(/(\d+)(\w)/, (_, count, unit) => `${count} ${unit === "m" ? "min" : unit}`);
+const rangeText = (range) =>
+  range.replace(/(\d+)(\w)/, (_, count, unit) => `${count} ${unit === "m" ? "min" : unit}`);
 
 function showControls(byHost) {
   const place = byId("controls");
@@ -111,7 +123,9 @@ function showState() {
 
 /** Make the places of the panels: of all, or of the one that is shown alone. */
 function layPanels() {
-  const alone = current?.sections.flatMap((one) => one.panels).find((one) => slug(one.title) === state.panel);
+  const alone = current?.sections
+    .flatMap((one) => one.panels)
+    .find((one) => slug(one.title) === state.panel);
   const sections = alone ? [{ title: "", panels: [alone] }] : (current?.sections ?? []);
   document.body.classList.toggle("alone", Boolean(alone));
   for (const { chart } of views) chart?.destroy();
@@ -119,7 +133,8 @@ function layPanels() {
   const parts = sections.flatMap(({ title, panels }) => {
     const mine = panels.map((panel) => panelView(panel, Boolean(alone)));
     views.push(...mine);
-    const heading = make("h2", { id: slug(title) || null, class: title ? null : "hidden" }, title || "Panel");
+    const attributes = title ? { id: `section-${slug(title)}` } : { class: "hidden" };
+    const heading = make("h2", attributes, title || "Panel");
     return [heading, make("div", { class: "panels" }, ...mine.map((view) => view.element))];
   });
   byId("sections").replaceChildren(...parts);

@@ -11,13 +11,21 @@ import { limitsOf } from "./units.js";
 const SERIES = 12; // of a panel among others
 
 /** Return the name of a panel or section in addresses. */
-export const slug = (title) => title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+export const slug = (title) =>
+  title
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
 
 /** Return the help of a panel or tile. */
 export function explanation(panel, queries) {
   const limits = limitsOf(panel);
   const text = [panel.help, limits && `${limits}.`].filter(Boolean).join(" ");
-  const link = make("a", { href: graphLink(queries), target: "_blank", rel: "noopener" }, "In Prometheus's graph");
+  const link = make(
+    "a",
+    { href: graphLink(queries), target: "_blank", rel: "noopener" },
+    "In Prometheus's graph",
+  );
   const summary = make("summary", { "aria-label": `Help on ${panel.title}` }, "Help");
   return make("details", {}, summary, make("p", {}, text), link);
 }
@@ -27,7 +35,11 @@ function ownLink(panel, alone) {
   const attributes = { "data-page": "", "data-panel": alone ? "" : slug(panel.title), href: "" };
   const title = alone ? "Show all panels" : "Show this panel alone, with an address of its own";
   const label = `${alone ? "All panels" : panel.title}${alone ? "" : ", alone"}`;
-  const link = make("a", { ...attributes, class: "own", title, "aria-label": label }, alone ? "✕" : "⤢");
+  const link = make(
+    "a",
+    { ...attributes, class: "own", title, "aria-label": label },
+    alone ? "✕" : "⤢",
+  );
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -38,9 +50,15 @@ function ownLink(panel, alone) {
 
 /** Make a panel's place on the page. */
 export function panelView(panel, alone) {
-  const keys = "Left and right arrow move the cursor, plus and minus zoom; the table below has the values.";
+  const keys =
+    "Left and right arrow move the cursor, plus and minus zoom; the table below has the values.";
   const label = { role: "group", "aria-label": `Graph of ${panel.title}. ${keys}` };
-  const scroll = { class: "scroll", tabindex: "0", role: "region", "aria-label": `Values of ${panel.title}` };
+  const scroll = {
+    class: "scroll",
+    tabindex: "0",
+    role: "region",
+    "aria-label": `Values of ${panel.title}`,
+  };
   const view = {
     panel,
     alone,

@@ -13,7 +13,7 @@ export const RANGES = {
 };
 export const REFRESHES = { 10: "10 s", 30: "30 s", 60: "1 min", 0: "off" };
 export const THEMES = { auto: "auto", light: "light", dark: "dark" };
-export const ZONES = { local: "this browser's", utc: "UTC" };
+export const ZONES = { local: "local", utc: "UTC" };
 
 // from and to, in seconds, replace the range when both are there; panel is the one shown alone.
 export const DEFAULTS = {

@@ -70,7 +70,12 @@ export function showTable(view, choose) {
         ["high", "Highest"],
       ];
   const head = [
-    heading(view, "name", view.more ? `Series (${view.more} more in Prometheus's graph)` : "Series", resort),
+    heading(
+      view,
+      "name",
+      view.more ? `Series (${view.more} more in Prometheus's graph)` : "Series",
+      resort,
+    ),
     heading(view, "last", "Latest", resort),
     ...columns.map(([column, text]) => heading(view, column, text, resort)),
   ];
@@ -86,7 +91,8 @@ export function showTable(view, choose) {
     make("thead", {}, make("tr", {}, ...head)),
     make("tbody", {}, ...rows),
   );
-  if (active) [...view.table.querySelectorAll("button")].find((one) => one.textContent === active)?.focus();
+  if (active)
+    [...view.table.querySelectorAll("button")].find((one) => one.textContent === active)?.focus();
   showValues(view, null);
 }
 

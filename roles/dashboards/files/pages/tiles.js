@@ -36,7 +36,12 @@ function tileItem({ title, value, level, tile, quiet }) {
 }
 
 const errorItem = (title, error) =>
-  make("li", { class: "tile critical" }, make("h3", {}, title), make("p", { class: "message error" }, `✖ ${error.message}`));
+  make(
+    "li",
+    { class: "tile critical" },
+    make("h3", {}, title),
+    make("p", { class: "message error" }, `✖ ${error.message}`),
+  );
 
 /** Show a dashboard's tiles; return their states in words, for those who hear them. */
 export async function showTiles(dashboard) {
@@ -59,7 +64,8 @@ export async function showTiles(dashboard) {
 function cardLines(states) {
   const bad = states.filter(({ level }) => ["critical", "none", "warning"].includes(level));
   const judged = states.filter(({ level }) => level !== "plain");
-  const text = (one) => `${one.title}: ${one.level === "none" ? "no data" : format(one.value, one.tile)}`;
+  const text = (one) =>
+    `${one.title}: ${one.level === "none" ? "no data" : format(one.value, one.tile)}`;
   if (bad.length) return bad.map((one) => `${WORDS[one.level][0]} ${text(one)}`);
   if (judged.length) return [`All ${judged.length} checks are well.`];
   return [states.slice(0, 3).map(text).join(" · ")];
@@ -80,7 +86,14 @@ export async function showCards(dashboards) {
         const question = make("p", { class: "question" }, dashboard.question);
         const lines = cardLines(states).map((line) => make("p", {}, line));
         const title = make("h3", { class: "value" }, link);
-        return make("li", { class: `tile ${level}` }, title, word(...WORDS[level]), question, ...lines);
+        return make(
+          "li",
+          { class: `tile ${level}` },
+          title,
+          word(...WORDS[level]),
+          question,
+          ...lines,
+        );
       } catch (error) {
         return errorItem(link, error);
       }

@@ -113,7 +113,9 @@ export function yRange(panel, values) {
 }
 
 const powers = (from, to) =>
-  Array.from({ length: to - from }, (_, index) => [1, 2, 5].map((one) => one * 10 ** (from + index)));
+  Array.from({ length: to - from }, (_, index) =>
+    [1, 2, 5].map((one) => one * 10 ** (from + index)),
+  );
 const binary = Array.from({ length: 50 }, (_, index) => 2 ** index);
 
 // The steps between an axis's numbers.
@@ -124,7 +126,9 @@ export const STEPS = {
   seconds: [
     ...powers(-6, 1).flat(),
     ...[10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200],
-    ...powers(0, 3).flat().map((days) => days * DAY),
+    ...powers(0, 3)
+      .flat()
+      .map((days) => days * DAY),
   ],
 };
 

@@ -1,0 +1,36 @@
+// Times in words. They are in UTC here, whatever the machine's time zone is.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { state } from "../../roles/dashboards/files/pages/state.js";
+import * as times from "../../roles/dashboards/files/pages/times.js";
+
+state.zone = "utc";
+const TIME = Date.parse("2026-11-27T09:40:05Z") / 1000;
+
+test("seconds are shown in short stretches, days in long ones", () => {
+  assert.equal(times.clock(TIME), "09:40:05");
+  assert.equal(times.clock(TIME, 7 * 86400), "27 Nov, 09:40");
+});
+
+test("a stretch names its day once", () => {
+  assert.equal(times.stretch(TIME, TIME + 3600), "27 Nov 2026, 09:40 – 10:40");
+  assert.equal(times.stretch(TIME, TIME + 86400), "27 Nov 2026, 09:40 – 28 Nov 2026, 09:40");
+});
+
+test("lengths read as people say them", () => {
+  const said = [20, 330, 3600, 7800, 3 * 86400 + 7200].map(times.length);
+  assert.deepEqual(said, ["under 1 min", "5 min", "1 h", "2 h 10 min", "3 d 2 h"]);
+});
+
+test("a form's field and its time lead to each other", () => {
+  assert.equal(times.toField(TIME), "2026-11-27T09:40:05");
+  assert.equal(times.fromField("2026-11-27T09:40:05"), TIME);
+});
+
+test("the time zone has a name", () => {
+  assert.equal(times.zone(), "UTC");
+  state.zone = "local";
+  assert.match(times.zone(), /UTC/);
+  state.zone = "utc";
+});
