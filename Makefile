@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-PATH := $(CURDIR)/.venv/bin:$(PATH)
+PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PATH
 LAB := /usr/bin/python3 lab/lab.py
 LAB_SSH := ssh -F /var/lib/jewelry-lab/ssh_config jewelry
@@ -11,7 +11,7 @@ PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nf
 TEST_PACKAGES := postgresql redis-server
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
-.PHONY: help up status down test lint test-app test-rules test-platform test-default test-others bench lock secrets clean packages test-packages browser-packages
+.PHONY: help up status down test lint test-app test-rules test-pages test-platform test-default test-others bench lock secrets clean packages test-packages browser-packages node-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,7 +30,7 @@ down: ## remove the lab machine, its network and its base system
 
 test: lint test-app test-platform ## everything below, in this order
 
-lint: packages .venv/.installed .venv/bin/promtool ## ansible-lint, yamllint, ruff, types, and the tests of the repository itself
+lint: packages .venv/.installed .venv/bin/promtool test-pages ## ansible-lint, yamllint, ruff, types, and the tests of the repository itself
 	yamllint .
 	ruff check .
 	ruff format --check .
@@ -45,7 +45,11 @@ test-app: test-packages .venv/.installed ## the application's tests on a Postgre
 test-rules: .venv/bin/promtool ## the alert rules: each fires when it should and only then
 	pytest -q tests/test_rules.py
 
-test-platform: browser-packages .venv/.installed ## Molecule: every scenario, on lab machines of its own, in two lanes
+test-pages: node_modules/.installed ## the dashboards' pages: the form of their code, and its functions
+	biome check --error-on-warnings
+	node --test tests/pages/*.test.js
+
+test-platform: browser-packages .venv/.installed node_modules/.installed ## Molecule: every scenario, on lab machines of its own, in two lanes
 	$(MAKE) --no-print-directory --jobs=2 --keep-going test-default test-others
 
 # The longest scenario waits for a good part of its time; the others run beside it and speak at their end.
@@ -70,7 +74,7 @@ secrets: .venv/.installed ## make the vault of INVENTORY=inventories/production,
 	@python roles/platform/files/make_secrets.py '$(INVENTORY)'
 
 clean: ## remove the tools and built releases from this checkout
-	rm -rf .venv build
+	rm -rf .venv build node_modules
 
 packages:
 	$(call installed,$(PACKAGES))
@@ -80,6 +84,9 @@ test-packages: packages
 
 browser-packages: packages
 	$(call installed,$(BROWSER_PACKAGES))
+
+node-packages:
+	$(call installed,nodejs npm)
 
 # Debian's packages that are needed; apt is asked only when one is missing.
 define installed
@@ -101,3 +108,9 @@ endef
 	rm $(@D)/prometheus_*.deb
 	chmod +x $@.new
 	mv $@.new $@
+
+# Tools for the pages' code, and axe for the tests of their accessibility. npm may come from elsewhere than Debian.
+node_modules/.installed: package-lock.json
+	@command -v npm >/dev/null || $(MAKE) --no-print-directory node-packages
+	npm ci --ignore-scripts --no-audit --no-fund --silent
+	touch $@
