@@ -20,7 +20,6 @@ APPLIES = {"Run", "Serve"}  # with what the names of such tasks begin
 PID = "$(systemctl show --property=MainPID --value {unit})"
 ENVIRONMENT = f"tr '\\0' '\\n' < /proc/{PID}/environ | grep -c ^INTERRUPTED=; true"
 UMASK = f"grep ^Umask: /proc/{PID}/status"
-SANDBOX = "/etc/systemd/system/prometheus-.service.d/10-sandbox.conf"
 LIMIT = (
     "head -c 2000 /dev/zero | curl -s -o /dev/null -w '%{{http_code}}' --data-binary @-"
     " http://localhost:8000/api/v1/token/"
@@ -37,7 +36,7 @@ EVALUATION = (
 GROUP_WAIT = "curl -sS http://127.0.0.1:9093/api/v2/status | grep -o 'group_wait: [0-9a-z]*'"
 
 # By unit: a file that its role writes, another line in it, and what the process says.
-EXPORTERS = ("node", "postgres", "redis", "blackbox")
+EXPORTERS = ("node", "postgres", "redis", "blackbox", "nginx", "nginx-log")
 UNITS = {
     "nginx": (
         "/etc/nginx/nginx.conf",
@@ -48,6 +47,11 @@ UNITS = {
         "/etc/postgresql/17/main/conf.d/50-jewelry.conf",
         "s/^log_min_duration_statement = .*/log_min_duration_statement = 77777/",
         DURATION,
+    ),
+    "redis-server@broker": (
+        "/etc/systemd/system/redis-server@.service.d/50-redis.conf",
+        "s/^UMask=.*/UMask=0027/",
+        UMASK,
     ),
     "redis-server@cache": (
         "/etc/redis/redis-cache.conf",
@@ -64,16 +68,10 @@ UNITS = {
         "0,/group_wait: .*/s//group_wait: 7s/",
         GROUP_WAIT,
     ),
-    "prometheus-nginx-exporter": (SANDBOX, "s/^UMask=.*/UMask=0027/", UMASK),
-    "prometheus-nginx-log-exporter": (
-        "/etc/systemd/system/prometheus-nginx-log-exporter.service",
-        r"s/^\[Service\]$/&\nEnvironment=INTERRUPTED=1/",
-        ENVIRONMENT,
-    ),
     **{
         f"prometheus-{name}-exporter": (
-            f"/etc/default/prometheus-{name}-exporter",
-            "$ a INTERRUPTED=1",
+            f"/etc/systemd/system/prometheus-{name}-exporter.service",
+            r"s/^\[Service\]$/&\nEnvironment=INTERRUPTED=1/",
             ENVIRONMENT,
         )
         for name in EXPORTERS
@@ -142,7 +140,7 @@ def test_what_was_written_and_not_applied_is_applied(host, run, outdated):
     assert outdated("configuration") == set(UNITS)
     web = f"jewelry-web@{host.file('/run/jewelry-web/live').linked_to.rpartition('/')[2]}"
     assert outdated("program") == {
-        "redis-server@cache", "prometheus-nginx-log-exporter",
+        "redis-server@broker", "redis-server@cache", "prometheus-nginx-log-exporter",
         web, "jewelry-worker", "jewelry-beat", "jewelry-metrics",
     }  # fmt: skip
 
