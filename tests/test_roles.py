@@ -48,6 +48,17 @@ def test_every_variable_has_the_roles_prefix_and_a_comment(role):
         assert re.search(rf"^# .+\n{written}", text, re.MULTILINE), f"{name} has no comment"
 
 
+def test_every_other_variable_has_the_roles_prefix(role):
+    """What a role computes and registers; `platform_` is for what several roles read."""
+    names = set()
+    for path in role.glob("vars/*.yml"):
+        names |= set(yaml.safe_load(path.read_text()) or {})
+    for path in role.glob("tasks/*.yml"):
+        names |= set(re.findall(r"^ +register: (\w+)$", path.read_text(), re.MULTILINE))
+    prefixes = (f"__{role.name}_", "platform_")
+    assert [name for name in names if not name.startswith(prefixes)] == []
+
+
 def test_secrets_do_not_show(role):
     for name, spec in options(role).items():
         if name.endswith(("password", "secret", "key")):
