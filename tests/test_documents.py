@@ -1,0 +1,84 @@
+"""What documents name is there: files, links, headings, `make` verbs, the version."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+IGNORED = {".venv", "build", "node_modules", ".pytest_cache"}
+DOCUMENTS = [
+    path
+    for path in sorted(REPOSITORY.rglob("*.md"))
+    if not IGNORED.intersection(path.relative_to(REPOSITORY).parts)
+]
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+VERSION = tomllib.loads((REPOSITORY / "app/pyproject.toml").read_text())["project"]["version"]
+# A path from the root of the checkout; NAME, ROLE, TOPIC, APP and * stand for any part of one.
+TOP = "app|benchmarks|docs|inventories|lab|molecule|playbooks|plugins|roles|tests"
+PATH = re.compile(rf"(?<![\w./~-])(?:{TOP})/[\w.*/-]*[\w*/]")
+MADE = ("inventories/production", "build/")  # by who follows the documents
+FORMER = {"CHANGELOG.md"}
+
+
+def anchors(path):
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def by_name(path):
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=by_name)
+def test_links_lead_somewhere(path):
+    for target, anchor in re.findall(r"\]\(([^()#\s]*)(?:#([^()\s]+))?\)", path.read_text()):
+        if "://" in target:
+            continue
+        there = path.parent / target if target else path
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=by_name)
+def test_files_that_are_named_are_there(path):
+    if path.name in FORMER:
+        return
+    for name in PATH.findall(path.read_text()):
+        if name.startswith(MADE):
+            continue
+        pattern = re.sub(r"(?<![A-Z])(?:NAME|ROLE|TOPIC|APP|SCENARIO|X)(?![A-Z])", "*", name)
+        assert next(REPOSITORY.glob(pattern), None), name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=by_name)
+def test_make_has_the_verbs_that_are_named(path):
+    targets = set(re.findall(r"^([\w./-]+):", MAKEFILE, re.MULTILINE))
+    named = re.findall(
+        r"(?:`|^    )(?:sudo |[A-Z_]+=\S+ )*make ([a-z.][\w./-]*)", path.read_text(), re.M
+    )
+    assert set(named) <= targets
+
+
+def test_the_version_stands_once_and_the_changelog_follows():
+    versions = re.findall(r"^## \[(.+?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert versions[1:2] in ([], [VERSION])
+    tools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert tools == "0"
+
+
+def test_hooks_before_a_commit_are_parts_of_lint():
+    lint = MAKEFILE.split("\nlint:")[1].split("\n\n")[0]
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [one["repo"] for one in hooks] == ["local"]  # nothing is fetched
+    for hook in hooks[0]["hooks"]:
+        assert f"\t{hook['entry'].removeprefix('.venv/bin/')}" in lint, hook["id"]
+
+
+def test_the_public_workflow_runs_what_the_project_runs():
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/test.yml").read_text())
+    assert {"run": ".ci/run"} in workflow["jobs"]["test"]["steps"]
