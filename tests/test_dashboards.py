@@ -146,6 +146,28 @@ def test_a_wrong_panel_is_refused(key, value):
         build_dashboards.check_panel(panel, build_dashboards.TILE, {"expr"}, "test")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "pie"}, "kind pie is unknown"),
+        ({"queries": [{"expr": "min(up)", "legend": "up"}]}, "incidents are those of a metric"),
+    ],
+)
+def test_a_wrong_list_of_incidents_is_refused(changes, words):
+    panel = {
+        "title": "T",
+        "question": "Q?",
+        "help": "H.",
+        "unit": "state",
+        "words": {0: "down", 1: "up"},
+        "kind": "incidents",
+        "queries": [{"expr": 'up{job="node"}', "legend": "up"}],
+    }
+    build_dashboards.check_panel(dict(panel), build_dashboards.PANEL, {"queries"}, "test")
+    with pytest.raises(SystemExit, match=words):
+        build_dashboards.check_panel(panel | changes, build_dashboards.PANEL, {"queries"}, "test")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_grafana_dashboard_is_sane(built, name):
     dashboard = json.loads(built[f"grafana/{name}.json"])

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections import Counter
 from pathlib import Path
 
 import build_dashboards
@@ -105,3 +106,28 @@ def test_arrow_keys_move_one_cursor_over_all_graphs(show, browser):
     assert len(times) > 5
     assert len(set(times)) == 1
     assert times[0] != "Latest"
+
+
+def test_incidents_are_listed_as_they_were_recorded(show, browser, prometheus, eventually):
+    """Those that the tests before have caused; the page looks at samples only where it must."""
+
+    def recorded():
+        counts = Counter()
+        for series in prometheus("query", query="service:up[1h]")["result"]:
+            last, was_up = 0, True
+            for at, value in series["values"]:
+                begins = value == "0" and (was_up or at - last > 37.5)  # or after a gap
+                counts[series["metric"]["service"]] += begins
+                last, was_up = at, value == "1"
+        return counts
+
+    def listed():
+        show("slo", "wide", "light")
+        rows = browser.execute_script(
+            "return [...document.querySelectorAll('.incidents table:first-child tbody tr')]"
+            ".map(row => [...row.children].map(cell => cell.textContent))"
+        )
+        return {name.split()[0]: int(incidents) for name, _, incidents, *_ in rows}
+
+    assert sum(recorded().values()), "nothing was ever down"
+    eventually(lambda: listed() == recorded(), seconds=120)

@@ -52,7 +52,7 @@ UNITS = {
 }
 TEXTS = {"title", "question", "help", "unit"}
 TILE = TEXTS | {"expr", "legend", "warning", "critical", "words", "empty"}
-PANEL = TEXTS | {"queries", "warning", "critical", "words", "empty"}
+PANEL = TEXTS | {"queries", "warning", "critical", "words", "empty", "kind"}
 MARK = {"name", "expr", "text"}
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 THRESHOLD = re.compile(r"([<>]) (-?\d+(?:\.\d+)?)")
@@ -73,8 +73,12 @@ def check_panel(panel, allowed, required, where):
         raise SystemExit(f"{where}: unit {panel['unit']} is unknown")
     if (panel["unit"] == "state") != ("words" in panel):
         raise SystemExit(f"{where}: words belong to unit state, and to no other")
+    if panel.get("kind", "incidents") != "incidents":
+        raise SystemExit(f"{where}: kind {panel['kind']} is unknown")
     for query in panel.get("queries", ()):
         check(query, {"expr", "legend"}, {"expr", "legend"}, where)
+        if "kind" in panel and not re.fullmatch(r"[\w:]+(\{.*\})?", query["expr"]):
+            raise SystemExit(f"{where}: incidents are those of a metric: {query['expr']}")
     levels = {}
     for level in ("warning", "critical"):
         if text := panel.pop(level, None):

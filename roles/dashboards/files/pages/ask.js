@@ -93,8 +93,11 @@ export function expression(text, host, step, scrape) {
     .replaceAll("$window", `${Math.max(300, step + scrape)}s`);
 }
 
+/** Return the period that is shown, and the seconds between two scrapes. */
+export const round = () => ({ ...shown, interval });
+
 const step = () => stepOf(shown.end - shown.start, interval);
-const filled = (text) => expression(text, state.host, step(), interval);
+export const filled = (text) => expression(text, state.host, step(), interval);
 
 /** Ask for the values at the end of the period; each expression once a round. */
 export function valuesNow(expr) {

@@ -3,6 +3,7 @@
 import { graphLink, legend, times, valuesOver } from "./ask.js";
 import { draw, follow, redraw, showSeries } from "./chart.js";
 import { make } from "./dom.js";
+import { showIncidents } from "./incidents.js";
 import { change, state } from "./state.js";
 import { showTable, showValues } from "./table.js";
 import { stretch } from "./times.js";
@@ -74,7 +75,7 @@ export function panelView(panel, alone) {
   view.tip.hidden = view.graph.hidden = view.scroll.hidden = true;
   view.element = make(
     "section",
-    { class: "panel", "aria-label": panel.title },
+    { class: panel.kind ? `panel ${panel.kind}` : "panel", "aria-label": panel.title },
     make("div", { class: "title" }, make("h3", {}, panel.title), ownLink(panel, alone)),
     make("p", { class: "question" }, panel.question),
     view.message,
@@ -121,6 +122,10 @@ export async function showPanel(view) {
   view.help.replaceChildren(explanation(view.panel, view.panel.queries));
   view.help.firstChild.open = Boolean(open);
   try {
+    if (view.panel.kind === "incidents") {
+      await showIncidents(view);
+      return;
+    }
     const series = await seriesOf(view);
     const at = times();
     const shown = series.slice(0, view.alone ? Infinity : SERIES);

@@ -19,6 +19,12 @@ export function moment(seconds) {
   return new Date(seconds * 1000).toLocaleString("en-GB", options);
 }
 
+/** Return day and time to the second. */
+export function instant(seconds) {
+  const options = { dateStyle: "medium", timeStyle: "medium", timeZone: name() };
+  return new Date(seconds * 1000).toLocaleString("en-GB", options);
+}
+
 /** Return hour and minute, and the day before them unless it is today. */
 export function until(seconds) {
   const day = (time) => new Date(time).toLocaleDateString("en-GB", { timeZone: name() });
