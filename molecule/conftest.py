@@ -138,11 +138,13 @@ def rows(host):
 def prometheus(host):
     """Return a function that asks Prometheus's API on the machine and returns its `data`."""
 
+    address = json.loads(host.file("/etc/jewelry/status.json").content_string)["prometheus"]
+
     def ask(path, **parameters):
         fields = " ".join(
             f"--data-urlencode '{name}={value}'" for name, value in parameters.items()
         )
-        url = f"http://127.0.0.1:9090/api/v1/{path}"
+        url = f"{address}/api/v1/{path}"
         answer = json.loads(host.check_output(f"curl -sS --get {fields} {url}"))
         assert answer["status"] == "success", answer
         return answer["data"]

@@ -216,3 +216,17 @@ def test_every_role_stands_alone(read):
     optional = [name for name, spec in OPTIONS.items() if not spec.get("required")]
     found = read(optional, {}, wired=False)
     assert "{{" not in json.dumps(found)
+
+
+def test_a_scenario_changes_every_address_and_port():
+    """Molecule's operator installs with them, and finds all healthy."""
+    path = REPOSITORY / "molecule/operator/inventory/group_vars/all/changed.yml"
+    changed = yaml.safe_load(path.read_text())
+    assert {name for name, value in DEFAULTS.items() if is_listened_on(name, value)} <= set(changed)
+    for name, value in changed.items():
+        assert value != DEFAULTS[name], name
+
+
+def is_listened_on(name, value):
+    """Tell whether an option is a port or an address, and not one that follows another."""
+    return "{{" not in str(value) and (ADDRESS.search(str(value)) or name.endswith("_port"))

@@ -1,6 +1,7 @@
 """Alertmanager knows whom to tell of what, in words that fit, and keeps its secrets."""
 
 import json
+import time
 from shlex import quote
 
 import pytest
@@ -139,3 +140,26 @@ def test_status_says_who_is_told(host):
     said = host.check_output("jewelry-status")
     assert "alerts      sent by email, email-database, pagerduty, slack, sms, sns, webhook" in said
     assert "watchdog    calls the dead man's switch" in said
+
+
+@pytest.mark.parametrize(
+    ("cause", "symptom", "muted"),
+    [
+        ("service=database host=db1 site={}", "service=web host=web1 site={}", True),
+        ("service=database host=db1 site={}", "service=web host=web1 site={}-south", False),
+        ("service=broker host=queue1 site={}", "service=worker host=worker1 site={}", True),
+        ("service=broker host=queue1 site={}", "service=web host=web1 site={}", False),
+        # One of several proxies.
+        ("service=proxy host={}1 site=a", "service=web host={}1 site=a", True),
+        ("service=proxy host={}1 site=a", "service=web host={}2 site=a", False),
+    ],
+)
+def test_a_cause_mutes_what_follows_where_that_is(host, cause, symptom, muted):
+    name = f"Test{time.time_ns()}"
+    end = host.check_output("date -d +10sec --iso-8601=seconds")
+    for alert in (f"{name}Down {cause}", f"{name} {symptom}"):
+        # Nobody gets those of severity none.
+        host.check_output(f"amtool alert add {alert.format(name)} severity=none --end={end}")
+    found = json.loads(host.check_output("curl -sS http://127.0.0.1:9093/api/v2/alerts"))
+    (status,) = [one["status"] for one in found if one["labels"]["alertname"] == name]
+    assert bool(status["inhibitedBy"]) == muted

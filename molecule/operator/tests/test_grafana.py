@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 MACHINE = "platform-operator"
-URL = "https://shop.example.org/grafana"
+URL = "https://shop.example.org:8443/grafana"
 INVENTORY = Path(__file__).parents[1] / "inventory"
 SECRETS = Path("/var/lib/jewelry-lab/machines") / MACHINE / "secrets"
-PAGES = "/usr/share/jewelry-dashboards"
+PAGES = "/usr/local/share/pages"
 
 testinfra_hosts = [f"ansible://{MACHINE}"]
 
@@ -35,7 +35,7 @@ def settings(host):
 
 def test_settings_are_for_a_service_behind_the_proxy(settings):
     server = settings["server"]
-    assert (server["http_addr"], server["http_port"]) == ("127.0.0.1", "3000")
+    assert (server["http_addr"], server["http_port"]) == ("127.0.0.1", "13000")
     assert (server["domain"], server["root_url"]) == ("shop.example.org", f"{URL}/")
     assert server.getboolean("serve_from_sub_path")
     assert settings["security"].getboolean("cookie_secure")
@@ -156,8 +156,8 @@ def test_unit_runs_in_a_sandbox_and_listens_on_the_machine_only(host):
     }
     report = host.check_output("systemd-analyze security --no-pager grafana-server | tail -n 1")
     assert float(report.split(":")[1].split()[0]) <= 3.0, report
-    listening = host.check_output("ss -Hltn 'sport = :3000' | awk '{print $4}'")
-    assert listening == "127.0.0.1:3000"
+    listening = host.check_output("ss -Hltn 'sport = :13000' | awk '{print $4}'")
+    assert listening == "127.0.0.1:13000"
 
 
 def test_status_shows_it(host):
@@ -168,7 +168,7 @@ def test_status_shows_it(host):
 def test_proxy_passes_on_and_asks_for_no_password_of_its_own(host):
     asked = json.loads(host.check_output(f"curl -sSf '{URL}/api/search?query=web'"))
     assert asked["path"] == "/grafana/api/search?query=web"
-    assert asked["host"] == "shop.example.org"
+    assert asked["host"] == "shop.example.org:8443"
     assert asked["x-forwarded-proto"] == "https"
     assert "upgrade" not in asked
     assert host.check_output(f"curl -sS -o /dev/null -w '%{{http_code}}' {URL}") == "301"
@@ -178,7 +178,7 @@ def test_proxy_passes_the_websocket_on(host):
     upgrade = "-H 'Connection: Upgrade' -H 'Upgrade: websocket'"
     asked = json.loads(host.check_output(f"curl -sSf --http1.1 {upgrade} {URL}/api/live/ws"))
     assert (asked["connection"], asked["upgrade"]) == ("upgrade", "websocket")
-    assert asked["host"] == "shop.example.org"
+    assert asked["host"] == "shop.example.org:8443"
     assert asked["x-forwarded-proto"] == "https"
 
 

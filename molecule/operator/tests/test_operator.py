@@ -13,6 +13,7 @@ import pytest
 
 MACHINE = "platform-operator"
 NAME = "shop.example.org"
+SITE = f"https://{NAME}:8443"
 INVENTORY = Path(__file__).parents[1] / "inventory"
 FOLDER = Path("/var/lib/jewelry-lab/machines") / MACHINE
 
@@ -55,7 +56,7 @@ def as_root(host):
 
 
 def test_site_is_trusted_and_says_how_browsers_are_to_guard_it(visit):
-    with visit(f"https://{NAME}/") as answer:
+    with visit(f"{SITE}/") as answer:
         assert answer.status == 200
         headers = answer.headers
     assert headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
@@ -69,24 +70,28 @@ def test_site_is_trusted_and_says_how_browsers_are_to_guard_it(visit):
 
 
 def test_plain_http_leads_to_the_name(visit):
-    with visit(f"http://{NAME}/healthz") as answer:
-        assert answer.url == f"https://{NAME}/healthz"
+    with visit(f"http://{NAME}:8080/healthz") as answer:
+        assert answer.url == f"{SITE}/healthz"
 
 
 def test_foreign_name_gets_no_certificate(visit):
     with pytest.raises(urllib.error.URLError) as refused:
-        visit("https://other.example.org/")
+        visit("https://other.example.org:8443/")
     assert refused.value.reason.reason == "TLSV1_UNRECOGNIZED_NAME"
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_foreign_host_gets_no_answer(visit, scheme):
+@pytest.mark.parametrize("site", [f"http://{NAME}:8080", SITE])
+def test_foreign_host_gets_no_answer(visit, site):
     with pytest.raises(ConnectionResetError):
-        visit(f"{scheme}://{NAME}/", Host="other.example.org")
+        visit(f"{site}/", Host="other.example.org")
+
+
+def test_second_name_is_served(visit):
+    assert visit("https://www.example.org:8443/readyz").status == 200
 
 
 def test_administrator_logs_in(visit):
-    login = f"https://{NAME}/admin/login/?next=/admin/"
+    login = f"{SITE}/admin/login/?next=/admin/"
     with visit(login) as page:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.read().decode())[1]
         assert "Secure" in page.headers["Set-Cookie"]
@@ -99,13 +104,13 @@ def test_administrator_logs_in(visit):
     with pytest.raises(urllib.error.HTTPError, match="403"):
         visit(login, form, Referer="https://other.example.org/")
     with visit(login, form, Referer=login) as answer:
-        assert answer.url == f"https://{NAME}/admin/"
+        assert answer.url == f"{SITE}/admin/"
         assert "Site administration" in answer.read().decode()
 
 
 def test_nothing_was_made_for_demonstration(as_root):
     query = "select count(*), (select string_agg(username, ' ') from core_user) from core_tenant"
-    rows = as_root.check_output(f'runuser -u postgres -- psql -qtAX jewelry -c "{query}"')
+    rows = as_root.check_output(f'runuser -u postgres -- psql -qtAX store -c "{query}"')
     assert rows == "0|admin"
 
 
@@ -116,8 +121,36 @@ def test_status_is_healthy_and_the_operators_playbook_shows_it(as_root, play):
     done = play(INVENTORY, "status.yml")
 
     assert done.returncode == 0, done.stdout
-    assert f"https://{NAME}/" in done.stdout
+    assert f"{SITE}/" in done.stdout
     assert "healthy" in done.stdout
+
+
+def test_nothing_listens_where_it_would_by_default(as_root):
+    """The inventory changes every port and database name: see group_vars/all/changed.yml."""
+    listening = as_root.check_output("ss -Hltn | awk '{print $4}'").splitlines()
+    ports = {int(line.rsplit(":", 1)[1]) for line in listening}
+    assert {port for port in ports if port < 12000} == {22, 8080, 8443}
+    databases = as_root.check_output(
+        "runuser -u postgres -- psql -qtAXc 'select datname from pg_database'"
+    )
+    assert set(databases.split()) == {"postgres", "store", "template0", "template1"}
+
+
+def test_every_target_is_up_and_every_exporter_sees_its_service(prometheus, eventually):
+    def values(expression):
+        found = prometheus("query", query=expression)["result"]
+        return [float(one["value"][1]) for one in found]
+
+    assert eventually(lambda: values("count(up == 1)") == [12] and not values("up == 0"))
+    for seen in ("pg_up", 'redis_up{instance="broker"}', 'redis_up{instance="cache"}', "nginx_up"):
+        assert values(f"{seen} or 0 * {seen}") == [1], seen
+    for counted in (
+        'pg_stat_database_xact_commit{datname="store"}',
+        'nginx_http_responses_total{answered_by="application"}',
+        'celery_worker_up{site="north"}',
+        'service:up{service="web"}',
+    ):
+        assert eventually(lambda counted=counted: sum(values(counted)) > 0), counted
 
 
 def test_status_says_what_is_missing_to_tell_anybody_of_alerts(as_root):
@@ -127,7 +160,7 @@ def test_status_says_what_is_missing_to_tell_anybody_of_alerts(as_root):
 
 
 def test_probes_trust_the_certificate(prometheus, eventually):
-    wanted = {f"https://{NAME}/healthz": "1", f"https://{NAME}/readyz": "1"}
+    wanted = {f"{SITE}/healthz": "1", f"{SITE}/readyz": "1"}
 
     def probed():
         found = prometheus("query", query="probe_success")["result"]
@@ -178,7 +211,7 @@ def test_certificate_that_visitors_refuse_is_named(as_root):
     finally:
         as_root.check_output(f"rm {trusted}; cp -P /run/trusted {trusted}")
     assert status.rc == 1
-    assert f"the probe of https://{NAME}/healthz fails: " in status.stdout
+    assert f"the probe of {SITE}/healthz fails: " in status.stdout
     assert "certificate signed by unknown authority" in status.stdout
 
 
@@ -199,4 +232,4 @@ def test_key_that_does_not_fit_is_refused_before_anything_is_changed(visit, as_r
     assert "changed=0" in done.stdout
     # A restart reads the key again, as the next boot will.
     as_root.check_output("systemctl restart nginx")
-    assert visit(f"https://{NAME}/readyz").status == 200
+    assert visit(f"{SITE}/readyz").status == 200
