@@ -36,7 +36,7 @@ FORMS = {
 }
 # Addresses and ports on which something listens; others name the same ones, to be called.
 LISTENING = re.compile(
-    r"(alertmanager|prometheus|grafana|\w+_exporter|nginx_local|metrics_(django|celery))(_listen)?_address"
+    r"(alertmanager|prometheus|grafana|\w+_exporter|nginx_local|metrics_(django|celery))_address"
     r"|(nginx_https?|postgresql)_port"
 )
 SCRAPED_WITHIN = 60  # seconds: rules look at the last minutes, and a sample counts for five
