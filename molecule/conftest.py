@@ -14,8 +14,9 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 PORTS = {"django": 9807, "celery": 9808}
-# The registry of services: what stands there in braces is known to a run only.
-SERVICES = yaml.safe_load((REPOSITORY / "playbooks/group_vars/all.yml").read_text())[
+# The registry of services. What stands there in braces is known to a run only, but for the version.
+WIRING = (REPOSITORY / "playbooks/group_vars/all.yml").read_text()
+SERVICES = yaml.safe_load(WIRING.replace("{{ platform_postgresql_version }}", "17"))[
     "platform_services"
 ]
 
