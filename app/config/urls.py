@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 from apps.core import schema, views
 from apps.core.token import LogoutView, TokenView
 from apps.inventory.api import ItemViewSet, StockValuationViewSet
+from apps.monitoring.views import metrics
 from apps.sales.api import SaleViewSet
 
 router = SimpleRouter()
@@ -25,8 +26,7 @@ urlpatterns = [
     path("api/v1/token/", TokenView.as_view(), name="token"),
     path("api/v1/logout/", LogoutView.as_view(), name="logout"),
     path("api/v1/", include(router.urls)),
-    # /metrics as one process has it, for `manage runserver`. nginx sends /metrics to the exporter.
-    path("", include("django_prometheus.urls")),
+    path("metrics", metrics, name="metrics"),
 ]
 
 handler400 = "apps.core.errors.bad_request"

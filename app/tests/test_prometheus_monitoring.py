@@ -5,10 +5,13 @@ from contextlib import contextmanager
 
 import pytest
 from django.core.cache import cache
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
+from apps.monitoring import files
 from tests.conftest import make_item, make_tenant
+from tests.services import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -119,8 +122,29 @@ def test_latencies_have_the_buckets_that_queries_use(samples, name, bucket):
     assert value(samples, f"{name}_bucket", **HISTOGRAMS[name], le=bucket) is not None
 
 
-def test_migrations_are_not_asked_for_by_web_processes(samples):
-    assert not any(name.startswith("django_migrations") for name, _ in samples)
+def test_migrations_are_counted(samples):
+    default = {"connection": "default"}
+    assert value(samples, "django_migrations_applied_total", **default) > 20
+    assert value(samples, "django_migrations_unapplied_total", **default) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations_have_no_samples_without_the_database(client, monkeypatch):
+    assert value(scrape(client), "django_migrations_applied_total", connection="default")
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict, "PORT", free_port())
+    try:
+        found = scrape(client)
+    finally:
+        connection.close()
+    assert not any(name.startswith("django_migrations") for name, _ in found)
+
+
+def test_web_processes_leave_migrations_to_the_exporter(client, monkeypatch, tmp_path):
+    monkeypatch.setenv(files.VARIABLE, str(tmp_path))
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get("/metrics").status_code == 200
+    assert len(queries) == 0
 
 
 def test_requests_are_counted(client):

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 
@@ -40,7 +41,10 @@ def test_sale_is_stored_receipted_and_counted(host, site, secret, rows, total, e
     )
     assert eventually(lambda: rows(sent) == "1")
     journal = host.check_output("journalctl -u jewelry-worker --since '-2min' --output cat")
-    assert "send_receipt" in journal and "succeeded" in journal
+    ids = re.findall(r".*send_receipt\[.*succeeded.* request_id=([0-9a-f]{32}) .*", journal)
+    assert ids, journal
+    requests = host.check_output("grep %s /var/log/nginx/access.log", ids[-1])
+    assert "/api/v1/sales/" in requests  # the request that caused it
     assert eventually(lambda: total(inserts) >= before[0] + 1 and total(posts) >= before[1] + 2)
 
 
