@@ -39,7 +39,7 @@ MAY_BE_EMPTY = {
     ("system", "Clock offset", "offset {{host}}"): "a container has its host's clock",
     ("system", "Clock offset", "largest error {{host}}"): "a container has its host's clock",
     ("system", "Clock synchronised", "{{host}}"): "a container has its host's clock",
-    ("system", "Memory by unit, of what is allowed", "{{name}} {{host}}"): "may count no memory",
+    ("system", "Memory by unit, of its limit", "{{name}} {{host}}"): "may count no memory",
     ("web", "Pages with the most requests", "{{view}}"): "nobody came within the hour",
     ("monitoring", "Messages", "{{integration}}, failed"): "none failed",
 }
