@@ -76,7 +76,7 @@ def test_unit_is_sandboxed(host, unit):
     unit = live_web_unit(host) if unit == "live web unit" else unit
     report = host.check_output(f"systemd-analyze security --no-pager {unit} | tail -n 1")
     exposure = float(report.split(":")[1].split()[0])
-    assert exposure <= 3.0, report
+    assert exposure <= 1.8, report
 
 
 def test_status_says_healthy(host):

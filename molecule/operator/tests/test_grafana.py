@@ -155,7 +155,7 @@ def test_unit_runs_in_a_sandbox_and_listens_on_the_machine_only(host):
         "ProtectSystem=strict",
     }
     report = host.check_output("systemd-analyze security --no-pager grafana-server | tail -n 1")
-    assert float(report.split(":")[1].split()[0]) <= 3.0, report
+    assert float(report.split(":")[1].split()[0]) <= 2.0, report
     listening = host.check_output("ss -Hltn 'sport = :13000' | awk '{print $4}'")
     assert listening == "127.0.0.1:13000"
 
