@@ -272,6 +272,7 @@ def test_grafana_is_told_of_it(kind):
     settings = {
         "grafana_prometheus_url": "http://[::1]:9999",
         "grafana_dashboards": "/pages/grafana",
+        "grafana_prometheus_interval": "30s",
     }
     template = role / f"templates/etc/grafana/provisioning/{kind}/jewelry.yml.j2"
     told = yaml.safe_load(Template(template.read_text()).render(settings, ansible_managed="-"))

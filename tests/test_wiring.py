@@ -160,6 +160,7 @@ def test_what_depends_on_an_option_follows_it(read):
         "worker_node": "worker@somewhere",
         "jewelry_environment": {"WEB_WORKERS": 7},
         "jewelry_site": "north",
+        "prometheus_interval": "30s",
     }
     was = {match for value in DEFAULTS.values() for match in ADDRESS.findall(str(value))}
     names = [
@@ -189,6 +190,7 @@ def test_what_depends_on_an_option_follows_it(read):
     assert found["prometheus_user_assets"] == "/usr/share/pages"
     assert found["metrics_celery_nodes"] == ["worker@somewhere"]
     assert int(found["alerts_web_workers"]) == 7
+    assert found["grafana_prometheus_interval"] == found["dashboards_interval"] == "30s"
     targets = [one for targets in found["prometheus_targets"].values() for one in targets]
     assert {one["site"] for one in targets} == {one["cluster"] for one in targets} == {"north"}
     scraped = {one["address"] for one in targets}
