@@ -21,7 +21,7 @@ def nothing_stands(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["10.99.7.1", "10.99.7.0/33", "10.99.7.1/24", "10.99.7.0/28"])
-def test_network_that_is_none(monkeypatch, text):
+def test_network_that_is_invalid(monkeypatch, text):
     monkeypatch.setenv("LAB_NETWORK", text)
     with pytest.raises(lab.LabError, match=f"LAB_NETWORK={text}"):
         lab.network()
@@ -45,7 +45,7 @@ def test_network_of_a_lab_that_stands(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "a b", "../etc", "x" * 31])
-def test_machine_name_that_is_none(name):
+def test_machine_name_that_is_invalid(name):
     with pytest.raises(lab.LabError, match="no machine name"):
         lab.Machine(name)
 

@@ -159,7 +159,7 @@ def test_other_buckets_begin_anew(nginx, monkeypatch):
     assert found["nginx_http_responses_total", "200", "application"] == 3
 
 
-def test_a_state_that_is_none_is_refused_in_words(nginx, monkeypatch):
+def test_a_state_that_is_invalid_is_refused_in_words(nginx, monkeypatch):
     nginx.state.write_text("{}")
     arguments = ["-", "--log", str(nginx.log), "--state", str(nginx.state), "--listen", "::1:0"]
     monkeypatch.setattr("sys.argv", arguments)

@@ -224,7 +224,7 @@ def test_password_is_asked_for(inventory, vault, view):
         ("", "make secrets INVENTORY=inventories/production"),
     ],
 )
-def test_inventory_that_is_none(run, where, words):
+def test_inventory_that_is_invalid(run, where, words):
     done = run(sys.executable, PROGRAM, where)
     assert done.returncode != 0
     assert words in done.stderr

@@ -115,7 +115,7 @@ def test_logging_out_ends_one_token(anna):
 
 
 @pytest.mark.parametrize("token", ["\0" * 40, "ä" * 40, "\xff", "a b", "x" * 4000, "%00"])
-def test_what_is_no_token_gets_401(db, token):
+def test_an_invalid_token_gets_401(db, token):
     assert client_with(token).get(ITEMS).status_code == 401
 
 

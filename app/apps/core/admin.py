@@ -1,24 +1,26 @@
 """Tenants and users in the admin, which is for platform administrators only."""
 
 from django.contrib import admin
+from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from typing_extensions import override
 
 from apps.core.models import Tenant, User
 
 
-class ReadOnly:
+class ReadOnly(BaseModelAdmin):
     """For rows that only the application writes."""
 
+    @override
     def has_add_permission(self, request, obj=None) -> bool:
-        """Nobody."""
         return False
 
+    @override
     def has_change_permission(self, request, obj=None) -> bool:
-        """Nobody."""
         return False
 
+    @override
     def has_delete_permission(self, request, obj=None) -> bool:
-        """Nobody."""
         return False
 
 

@@ -12,6 +12,7 @@ from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from typing_extensions import override
 
 from apps.core.models import Tenant, User
 
@@ -36,8 +37,8 @@ def refusal(user: User) -> str | None:
 class IsStaffOfActiveTenant(BasePermission):
     """401 for strangers; 403 for platform administrators and staff of a tenant not active."""
 
+    @override
     def has_permission(self, request, view) -> bool:
-        """See rest_framework.permissions.BasePermission."""
         if not request.user.is_authenticated:
             return False
         self.message = refusal(request.user)
@@ -55,8 +56,8 @@ class StrictQuery(View):
     It knows those of its list's pages and filters, which are also those of the OpenAPI schema.
     """
 
+    @override
     def initial(self, request, *args, **kwargs) -> None:
-        """See rest_framework.views.APIView."""
         super().initial(request, *args, **kwargs)
         known = self._known_parameters()
         unknown = f"There is no such parameter here, only: {', '.join(sorted(known)) or 'none'}."

@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.utils.timezone import make_aware
 from django_filters import DateFilter, TypedChoiceFilter
+from typing_extensions import override
 
 # Beyond these, no time zone can tell when a day begins.
 YEARS = (MinValueValidator(date(1900, 1, 1)), MaxValueValidator(date(2199, 12, 31)))
@@ -21,8 +22,8 @@ class DayFilter(DateFilter):
 class FromDay(DayFilter):
     """?created_from=2026-01-31: a time on that day or later, in the current time zone."""
 
+    @override
     def filter(self, queryset: QuerySet, day: date | None) -> QuerySet:
-        """See django_filters.Filter."""
         if day is None:
             return queryset
         return queryset.filter(
@@ -33,8 +34,8 @@ class FromDay(DayFilter):
 class ToDay(DayFilter):
     """?created_to=2026-01-31: a time on that day or earlier, in the current time zone."""
 
+    @override
     def filter(self, queryset: QuerySet, day: date | None) -> QuerySet:
-        """See django_filters.Filter."""
         if day is None:
             return queryset
         end = make_aware(datetime.combine(day + timedelta(days=1), time.min))

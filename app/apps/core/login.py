@@ -51,7 +51,7 @@ class Backend(ModelBackend):
     """Django's, with limits; raises TooManyLogins or Busy."""
 
     def authenticate(self, request: HttpRequest | None, username=None, password=None, **kwargs):
-        """See Django's ModelBackend. Without a request, nobody guesses: there are no limits."""
+        """Check a password. Without a request, nobody guesses: there are no limits."""
         if request is None or username is None or password is None:
             return super().authenticate(request, username, password, **kwargs)
         address, account = address_of(request), User.normalize_username(username)

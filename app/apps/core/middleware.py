@@ -42,11 +42,11 @@ class RefusedLogins:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """See Django's middleware."""
+        """Answer the request."""
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """See Django's middleware."""
+        """Answer a refused login; None leaves any other error to Django."""
         if not isinstance(error, login.TooManyLogins | login.Busy):
             return None
         return errors.answer(request, error.status_code, str(error.detail), error.headers)

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.utils.json import strict_constant
+from typing_extensions import override
 
 
 def finite(number: str) -> float:
@@ -23,8 +24,8 @@ class StrictJSONParser(JSONParser):
     that become infinite, halves of characters (surrogates), which no answer could quote.
     """
 
+    @override
     def parse(self, stream, media_type=None, parser_context=None) -> Any:
-        """See rest_framework.parsers.BaseParser."""
         try:
             text = stream.read().decode()
             data = json.loads(text, parse_constant=strict_constant, parse_float=finite)

@@ -11,6 +11,7 @@ from django.db.models import PROTECT, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.text import smart_split
+from typing_extensions import override
 
 from apps.core.api import BoundedSearch
 
@@ -68,8 +69,8 @@ class PlatformAdminSite(AdminSite):
         super().__init__(*args, **kwargs)
         self.disable_action("delete_selected")  # it lists all that hangs on what was selected
 
+    @override
     def register(self, model_or_iterable, admin_class=None, **options) -> None:
-        """See django.contrib.admin.AdminSite."""
         registered = admin_class or ModelAdmin
         bounded = type(registered.__name__, (Bounded, registered), {"__doc__": registered.__doc__})
         super().register(model_or_iterable, bounded, **options)

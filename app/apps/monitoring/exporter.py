@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from typing_extensions import override
 
 from apps.monitoring import files, registry, schema, slots
 
@@ -117,8 +118,8 @@ class JobCollector:
 class DjangoCollector(JobCollector):
     """What the web processes count, migrations, the business."""
 
+    @override
     def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
-        """See JobCollector."""
         families = totals["web"].families
         registry.add_zeros(families, [family for source in found.values() for family in source])
         for family in PROCESS_COLLECTOR.collect():
@@ -139,8 +140,8 @@ class CeleryCollector(JobCollector):
         super().__init__(*args)
         self._nodes = nodes  # workers that should be there
 
+    @override
     def families(self, holders: dict, totals: dict, found: dict) -> Iterable[Metric]:
-        """See JobCollector."""
         families = totals["worker"].families
         for service, prefix in (("web", "celery_"), ("beat", ("celery_", *files.PER_PROCESS))):
             for name, family in totals[service].families.items():

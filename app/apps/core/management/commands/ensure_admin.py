@@ -1,6 +1,7 @@
 """`manage ensure_admin`: the platform's first administrator."""
 
 from django.core.management.base import BaseCommand, CommandParser
+from typing_extensions import override
 
 from apps.core.management.passwords import add_password_option, read_password
 from apps.core.models import User
@@ -11,14 +12,14 @@ class Command(BaseCommand):
 
     help = "Create a platform administrator unless the user exists; change nothing otherwise."
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """See django.core.management.BaseCommand."""
         parser.add_argument("--username", default="admin")
         parser.add_argument("--email", default="")
         add_password_option(parser)
 
+    @override
     def handle(self, *, username: str, email: str, **options) -> None:
-        """See django.core.management.BaseCommand."""
         if User.objects.filter(username=username).exists():
             self.stdout.write(f"exists {username}")
             return

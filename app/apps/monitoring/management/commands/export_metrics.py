@@ -10,6 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler
 from django.core.management.base import BaseCommand, CommandParser
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
+from typing_extensions import override
 
 from apps.monitoring import exporter
 
@@ -23,8 +24,8 @@ class Command(BaseCommand):
     help = "Serve the metrics of web, worker and beat, at one address for each job of Prometheus."
     requires_system_checks = ()  # they would load all views
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """See django.core.management.BaseCommand."""
         parser.add_argument(
             "--directory",
             type=Path,
@@ -40,8 +41,8 @@ class Command(BaseCommand):
                 help=f"where to serve job {job}, unless systemd hands over the sockets",
             )  # fmt: skip
 
+    @override
     def handle(self, *, directory: Path, node: list[str], **options) -> None:
-        """See django.core.management.BaseCommand."""
         sockets = inherited_sockets() or [listen(options[job]) for job in JOBS]
         registries = exporter.registries(directory, node)
         servers = [serve(sockets[number], registries[job]) for number, job in enumerate(JOBS)]
@@ -100,5 +101,6 @@ class Quiet(WSGIRequestHandler):
 
     timeout = 10  # seconds that a client may take
 
+    @override
     def log_message(self, format: str, *args) -> None:
-        """See http.server.BaseHTTPRequestHandler."""
+        pass

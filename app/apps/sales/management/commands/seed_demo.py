@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
+from typing_extensions import override
 
 from apps.core.management.passwords import add_password_option, read_password
 from apps.core.models import Tenant, User
@@ -25,13 +26,13 @@ class Command(BaseCommand):
 
     help = "Create demo tenants, each with a staff user, items and sales, where they are missing."
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """See django.core.management.BaseCommand."""
         add_password_option(parser)
 
     @transaction.atomic
+    @override
     def handle(self, **options) -> None:
-        """See django.core.management.BaseCommand."""
         password = read_password(options)
         made = []
         for slug, company_name in TENANTS.items():
