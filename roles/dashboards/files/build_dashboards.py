@@ -194,7 +194,8 @@ def slug(text):
 
 def dashboard_page(name, title, question, dashboards):
     """Return the page of a dashboard, which page.js fills, or of the overview."""
-    sections = next((one["sections"] for one in dashboards if one["name"] == name), [])
+    found = [one for one in dashboards if one["name"] == name]
+    sections = found[0]["sections"] if found else []
     jumps = [("alerts", "Alerts"), ("state", "State")]
     jumps += [(f"section-{slug(one['title'])}", one["title"]) for one in sections]
     jump = "\n".join(
