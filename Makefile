@@ -34,7 +34,7 @@ lint: packages .venv/.installed .venv/bin/promtool test-pages ## ansible-lint, y
 	yamllint .
 	ruff check .
 	ruff format --check .
-	mypy
+	mypy && deptry .
 	cd app && mypy . && deptry . && PYTHONPATH=. lint-imports --no-cache --no-logo
 	ansible-lint
 	pytest -q tests
