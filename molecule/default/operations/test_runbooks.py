@@ -1,4 +1,4 @@
-"""What the runbooks tell to run under "How to confirm" can be run on a machine that is well."""
+"""The commands of runbooks run on a healthy machine; those under "Confirm" change nothing."""
 
 import json
 import re
@@ -45,9 +45,17 @@ print(json.dumps(done))
 
 
 def confirm(path):
-    """Return the lines of the blocks in the page's section "How to confirm"."""
-    section = re.search(r"^## How to confirm\n(.*?)^## ", path.read_text(), re.M | re.S)[1]
+    """Return the lines of the blocks in the page's section "Confirm"."""
+    section = re.search(r"^## Confirm\n(.*?)^## ", path.read_text(), re.M | re.S)[1]
     return [line.strip() for line in section.splitlines() if line.startswith("    ")]
+
+
+def remedies(path):
+    """Return the commands that the page's table and the steps below it name, as typed."""
+    section = re.search(r"^## If you see\n(.*?)^## ", path.read_text(), re.M | re.S)[1]
+    todo = "\n".join(re.findall(r"^\|.+ \| (.+) \|$", section, re.MULTILINE))
+    steps = re.findall(r"^    (.+)$", section, re.MULTILINE)
+    return [code for code in re.findall(r"`([a-z][\w-]* [^`]+)`", todo)] + steps
 
 
 def filled_in(command):
@@ -59,21 +67,21 @@ def filled_in(command):
 
 
 @pytest.fixture(scope="module")
-def told():
-    """Return what each page tells to run."""
+def pages():
+    """Return the commands of each page that confirm its alert."""
     return {path.stem: [filled_in(line) for line in confirm(path)] for path in PAGES}
 
 
-def test_every_page_can_be_confirmed_and_nothing_is_changed(told):
-    assert not [name for name, commands in told.items() if not commands]
+def test_every_page_can_be_confirmed_and_nothing_is_changed(pages):
+    assert not [name for name, commands in pages.items() if not commands]
     changing = [
-        (name, line) for name, lines in told.items() for line in lines if CHANGES.search(line)
+        (name, line) for name, lines in pages.items() for line in lines if CHANGES.search(line)
     ]
     assert not changing
 
 
-def test_commands_run(host, told):
-    commands = sorted({command for lines in told.values() for command in lines})
+def test_commands_run(host, pages):
+    commands = sorted({command for lines in pages.values() for command in lines})
     fed = shlex.quote(json.dumps(commands))
     answer = host.check_output(f"printf %s {fed} | python3 -c {shlex.quote(RUNNER)}")
 
@@ -81,6 +89,17 @@ def test_commands_run(host, told):
     for command, (status, output) in zip(commands, json.loads(answer), strict=True):
         allowed = {0}.union(*(more for what, more in FINDINGS.items() if re.match(what, command)))
         if status not in allowed or "command not found" in output:
-            pages = ", ".join(name for name, lines in told.items() if command in lines)
-            wrong[f"{pages}: {command}"] = (status, output)
+            named = ", ".join(name for name, lines in pages.items() if command in lines)
+            wrong[f"{named}: {command}"] = (status, output)
     assert not wrong, json.dumps(wrong, indent=2)
+
+
+def test_commands_that_mend_can_be_typed(host):
+    """The machine has their programs; the shell parses them. They change it, so they are not run."""
+    commands = {command for path in PAGES for command in remedies(path)}
+    commands = [command for command in sorted(commands) if not command.startswith(".venv/")]
+    assert len(commands) > 50
+    script = "bash -n -c {0} && command -v {1}"
+    for command in commands:
+        done = host.run(script.format(shlex.quote(command), command.split()[0]))
+        assert done.rc == 0, (command, done.stderr)
