@@ -34,3 +34,9 @@ def test_table_names_what_one_sees_and_what_to_do(path):
             break
         cells = re.split(r"(?<!\\)\|", line)[1:-1]
         assert len(cells) == 2 and all(cell.strip() for cell in cells), line
+
+
+def test_links_lead_to_runbooks(path):
+    """The pages are served without the rest of the documents."""
+    targets = re.findall(r"\]\(([^)]+)\)", path.read_text())
+    assert all(re.fullmatch(r"\w+\.md", target) for target in targets), targets
