@@ -1,79 +1,26 @@
 """The dashboards' source is whole; what is made of it for browsers and for Grafana is sane."""
 
-import importlib.util
 import itertools
 import json
 import re
 from pathlib import Path
 
+import build_dashboards
 import pytest
 import yaml
 from jinja2 import Template
 
-FILES = Path(__file__).parents[1] / "roles/dashboards/files"
-SPEC = importlib.util.spec_from_file_location("build_dashboards", FILES / "build_dashboards.py")
-build_dashboards = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(build_dashboards)
-
+REPOSITORY = Path(__file__).parents[1]
+FILES = REPOSITORY / "roles/dashboards/files"
+ALERTS = REPOSITORY / "roles/alerts"
 DASHBOARDS = build_dashboards.load()
 NAMES = [dashboard["name"] for dashboard in DASHBOARDS]
-
-
-ALERTS = FILES.parents[1] / "alerts"
-# What is Critical wakes somebody: the tile's alert, and its threshold if an operator may set it.
-CRITICAL = {
-    ("cache", "Broker"): ("RedisBrokerDown", None),
-    ("cache", "Broker evictions"): ("RedisBrokerEvicting", None),
-    ("cache", "Broker's file"): ("RedisPersistenceFailing", None),
-    ("cache", "Broker's memory"): ("RedisMemoryHigh", "alerts_redis_memory_high"),
-    ("celery", "Beat"): ("CeleryBeatSilent", "alerts_beat_silent_seconds"),
-    ("celery", "Worker"): ("CeleryWorkerDown", None),
-    ("database", "PostgreSQL"): ("PostgreSQLDown", None),
-    ("monitoring", "Failed messages"): ("AlertmanagerNotificationsFailing", None),
-    ("monitoring", "Targets down"): ("TargetDown", None),
-    ("monitoring", "Undelivered alerts"): ("PrometheusNotificationsFailing", None),
-    ("nginx", "Certificate"): ("ProbeFailing", None),
-    ("nginx", "Its own errors"): ("NginxErrors", "alerts_http_errors_high"),
-    ("nginx", "Site"): ("ProbeFailing", None),
-    ("nginx", "nginx"): ("NginxDown", None),
-    ("services", "Beat"): ("CeleryBeatSilent", "alerts_beat_silent_seconds"),
-    ("services", "Broker"): ("RedisBrokerDown", None),
-    ("services", "Celery worker"): ("CeleryWorkerDown", None),
-    ("services", "Certificate"): ("ProbeFailing", None),
-    ("services", "PostgreSQL"): ("PostgreSQLDown", None),
-    ("services", "Server errors"): ("DjangoErrors", "alerts_http_errors_high"),
-    ("services", "Site"): ("ProbeFailing", None),
-    ("services", "Targets down"): ("TargetDown", None),
-    ("system", "Fullest disk"): ("DiskSpaceCritical", "alerts_disk_free_critical"),
-    ("slo", "Availability budget burns"): ("AvailabilityBudgetBurningFast", None),
-    ("slo", "Latency budget burns"): ("LatencyBudgetBurningFast", None),
-    ("web", "Availability budget burns"): ("AvailabilityBudgetBurningFast", None),
-    ("web", "Latency budget burns"): ("LatencyBudgetBurningFast", None),
-    ("web", "Server errors"): ("DjangoErrors", "alerts_http_errors_high"),
-    ("web", "Web processes"): ("ProbeFailing", None),
-}
-# What is a Warning waits for the next day; those that have no alert are not here.
-WARNING = {
-    ("celery", "Failures"): "alerts_task_failures_high",
-    ("celery", "Wait, 95 % within"): "alerts_queue_wait_seconds",
-    ("celery", "Waiting"): "alerts_queue_length",
-    ("database", "Connections"): "alerts_postgresql_connections_high",
-    ("database", "Found in memory"): "alerts_postgresql_cache_hit_low",
-    ("database", "Longest transaction"): "alerts_postgresql_transaction_seconds",
-    ("services", "Certificate"): "alerts_certificate_days",
-    ("system", "CPU used"): "alerts_cpu_high",
-    ("system", "Clock off by"): "alerts_clock_offset_seconds",
-    ("system", "Inodes used"): "alerts_inodes_free_low",
-    ("system", "Fullest disk"): "alerts_disk_free_low",
-    ("system", "Load per core"): "alerts_load_per_core_high",
-    ("system", "Memory used"): "alerts_memory_free_low",
-    ("web", "95 % within"): "alerts_http_latency_seconds",
-}
+KNOWN = build_dashboards.alerts.load(build_dashboards.alerts.settings())
 
 
 @pytest.fixture(scope="module")
 def built():
-    return build_dashboards.build(Path(__file__).parents[1] / "docs/runbooks")
+    return build_dashboards.build(REPOSITORY / "docs/runbooks")
 
 
 def test_every_dashboard_is_there():
@@ -101,26 +48,114 @@ def test_expressions_use_the_placeholders(dashboard):
             assert "queries" in panel or "$window" not in expression, panel["title"]
 
 
-def test_tiles_are_as_bad_as_their_alerts():
-    files = [yaml.safe_load(path.read_text()) for path in ALERTS.glob("files/*.yml")]
-    severity = {alert["alert"]: alert["severity"] for alerts in files for alert in alerts}
-    defaults = yaml.safe_load((ALERTS / "defaults/main.yml").read_text())
-    levels = {
-        (dashboard["name"], tile["title"]): tile["thresholds"]
+def test_whatever_pages_has_a_tile_where_the_alert_leads_to():
+    shown = {
+        (name, dashboard["name"])
         for dashboard in DASHBOARDS
         for tile in dashboard["tiles"]
+        for name in tile.get("alerts", ())
     }
+    pages = {
+        (alert["alert"], alert["dashboard"])
+        for alert in KNOWN.values()
+        if alert["severity"] == "page"
+    }
+    assert pages <= shown
 
-    def threshold(variable):  # a tile shows what is used, the variable says what is free
-        value = defaults[variable]
-        return pytest.approx(1 - value if "_free_" in variable else value)
 
-    assert {tile for tile, found in levels.items() if "critical" in found} == set(CRITICAL)
-    for tile, (alert, variable) in CRITICAL.items():
-        assert severity[alert] == "page", tile
-        assert not variable or levels[tile]["critical"]["value"] == threshold(variable), tile
-    for tile, variable in WARNING.items():
-        assert levels[tile]["warning"]["value"] == threshold(variable), tile
+def metrics(expression):
+    """Return the names of series in an expression."""
+    bare = re.sub(r'"[^"]*"|\{alerts_\w+\}|\b(by|without|on) \([^)]*\)', " ", expression)
+    return set(re.findall(r"[a-z_]+[_:][\w:]+\b(?! ?\()", bare))
+
+
+def sources(names):
+    """Return these metrics, and those of which they are recorded."""
+    text = (ALERTS / "templates/etc/prometheus/rules/recording.yml.j2").read_text()
+    macros = dict(re.findall(r"macro (\w+)\(.*?%}\n(.*?){%", text, re.DOTALL))
+    text = re.sub(r"\[\[ (\w+)\(.*?\) \]\]", lambda one: macros[one[1]], text)
+    rules = re.findall(r"record: ([\w:]+)\S*\s+expr:(.*?)(?=- record:|\Z)", text, re.DOTALL)
+    recorded = [metrics(rule) for record, rule in rules for one in names if one.startswith(record)]
+    return names.union(*recorded)
+
+
+def numbers(expression):
+    """Return the numbers that something is compared with or taken from, as `1 - 0.999`."""
+    bare = re.sub(r'"[^"]*"|\[[^]]*\]|histogram_quantile\([^,]*,', " ", expression)
+    return set(re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", bare))
+
+
+def test_no_number_of_an_alert_is_written_in_a_dashboard():
+    """Whoever changes a threshold would else change half of it."""
+    values = build_dashboards.alerts.settings()
+    numbers_of = {}  # by metric: the thresholds of its alerts
+    for alert in KNOWN.values():
+        named = [values[name] for name in re.findall(r"\{(alerts_\w+)\}", alert["expr"])]
+        found = {float(one) for one in named if isinstance(one, int | float)}
+        for metric in sources(metrics(alert["expr"])):
+            numbers_of.setdefault(metric, set()).update(found, {round(1 - one, 9) for one in found})
+    every = set().union(*numbers_of.values())
+    striking = {one for one in every if one >= 100 or (one > 0.95 and not one.is_integer())}
+    for path in sorted((FILES / "dashboards").glob("*.yml")):
+        dashboard = yaml.safe_load(path.read_text())
+        for panel in build_dashboards.panels(dashboard):
+            expressions = [query["expr"] for query in build_dashboards.queries(panel)]
+            levels = [panel[level] for level in ("warning", "critical") if level in panel]
+            written = set().union(*map(numbers, expressions)) - {"0", "1"}
+            if panel["unit"] != "state":
+                written |= set().union(*map(numbers, levels))
+            found = metrics(str(expressions))
+            thresholds = set().union(*(numbers_of.get(one, set()) for one in found))
+            typed = {float(one) for one in written} & (thresholds | striking)
+            assert not typed, f"{path.name}: {panel['title']}: name the variable of {typed}"
+
+
+@pytest.mark.parametrize(
+    ("levels", "named"),
+    [
+        (("critical",), ["DiskSpaceLow"]),
+        (("warning",), ["DiskSpaceCritical"]),
+        (("warning",), ["DiskSpaceLow", "DiskSpaceCritical"]),
+        (("warning",), []),
+        ((), ["DiskSpaceLow"]),
+        (("warning",), ["DiskSpaceLow", "DiskSpaceTall"]),
+    ],
+)
+def test_a_tile_that_is_not_as_bad_as_its_alerts_is_refused(levels, named):
+    tile = {"title": "T", "thresholds": dict.fromkeys(levels), "alerts": named}
+    with pytest.raises(SystemExit, match="test: T: "):
+        build_dashboards.check_alerts(tile, KNOWN, "test")
+
+
+def test_an_unknown_variable_is_refused():
+    with pytest.raises(SystemExit, match="test: role alerts has no variable alerts_nothing"):
+        build_dashboards.alerts.fill("> {alerts_nothing}", {}, "test")
+
+
+def test_an_operators_settings_move_tiles_and_runbooks():
+    extra = {"alert": "SalesStopped", "when": "nothing is sold", "severity": "ticket"}
+    extra |= {"service": "business", "dashboard": "business", "description": "Ask a shop."}
+    made = build_dashboards.build(
+        REPOSITORY / "docs/runbooks",
+        given={
+            "alerts_disk_free_low": 0.25,
+            "alerts_slo_availability": 0.9995,
+            "alerts_for": {"DiskSpaceLow": "3h"},
+            "alerts_extra": [extra],
+        },
+    )
+    dashboards = {one["name"]: one for one in json.loads(made["dashboards.json"])["dashboards"]}
+    levels = {tile["title"]: tile["thresholds"] for tile in dashboards["system"]["tiles"]}
+    assert levels["Fullest disk"]["warning"] == {"above": True, "value": 0.75}
+    assert levels["Fullest disk"]["critical"] == {"above": True, "value": 0.95}
+    assert "objective 99.95 %" in made["dashboards.json"]
+    steps = json.loads(made["grafana/system.json"])["panels"][2]["fieldConfig"]["defaults"]
+    assert steps["thresholds"]["steps"][1]["value"] == pytest.approx(0.75)
+    page = made["runbooks/DiskSpaceLow.html"]
+    assert "Fires when less than 25 % of a file system is free. This must last for 3 h." in page
+    assert '<a href="../system.html">system</a>' in page
+    assert "Ask a shop." in made["runbooks/SalesStopped.html"]
+    assert "<td>nothing is sold</td>" in made["runbooks/index.html"]
 
 
 @pytest.mark.parametrize(
@@ -336,7 +371,7 @@ def test_runbooks_become_pages(tmp_path):
 
 
 def test_same_source_same_bytes_and_nothing_is_left_over(tmp_path, built):
-    runbooks = Path(__file__).parents[1] / "docs/runbooks"
+    runbooks = REPOSITORY / "docs/runbooks"
     assert build_dashboards.build(runbooks) == built
     (tmp_path / "old").mkdir()
     (tmp_path / "old/page.html").write_text("gone")

@@ -4,12 +4,13 @@ Role alerts writes its rules into a folder of the test, with the settings of inv
 promtool tries them.
 """
 
+import json
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import alerts as alert_data
 import pytest
 import yaml
 
@@ -23,14 +24,13 @@ SERVICES = {service["alerts"] for service in REGISTRY["platform_services"].value
 SERVICES |= {"backup", "business", "any"}
 
 
-def write_rules(folder, settings=""):
-    """Let the role write its rules into a folder; return the groups by name."""
-    (folder.parent / "settings.yml").write_text(
-        f"{settings}\n__alerts_directory: {folder}\nansible_become: false\n"
-    )
+def apply(role, folder, settings):
+    """Apply a role to this machine, which stands for the one that monitors."""
+    folder.mkdir(exist_ok=True)
+    (folder / "settings.yml").write_text(f"{settings}\nansible_become: false\n")
     command = "ansible monitoring -i inventories/example --playbook-dir playbooks -c local"
     done = subprocess.run(
-        [*f"{command} -m include_role -a name=alerts -e".split(), f"@{folder.parent}/settings.yml"],
+        [*f"{command} -m include_role -a name={role} -e".split(), f"@{folder}/settings.yml"],
         cwd=REPOSITORY,
         env={**os.environ, "ANSIBLE_STRATEGY": "linear"},
         capture_output=True,
@@ -38,6 +38,11 @@ def write_rules(folder, settings=""):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def write_rules(folder, settings=""):
+    """Let the role write its rules into a folder; return the groups by name."""
+    apply("alerts", folder.parent, f"{settings}\n__alerts_directory: {folder}")
     files = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yml"))]
     return {group["name"]: group["rules"] for file in files for group in file["groups"]}
 
@@ -130,13 +135,15 @@ def test_every_alert_says_what_to_do(alerts):
         assert annotations["dashboard"] in DASHBOARDS, name
 
 
-def test_every_alert_has_a_runbook_and_every_runbook_an_alert(alerts):
+def test_every_alert_has_a_runbook_and_every_runbook_its_alerts_head(alerts):
     assert set(alerts) == RUNBOOKS
+    known = alert_data.load(alert_data.settings())
+    write = "run: .venv/bin/python roles/dashboards/files/alerts.py docs/runbooks"
+    for name, alert in known.items():
+        text = (REPOSITORY / f"docs/runbooks/{name}.md").read_text()
+        assert text == alert_data.with_head(text, alert), write
     index = (REPOSITORY / "docs/runbooks/README.md").read_text()
-    listed = re.findall(r"^\| \[(\w+)\]\(\1\.md\) \| (\w+) \| (\w+) \|", index, re.MULTILINE)
-    assert {
-        (name, rule["labels"]["severity"], service(rule)) for name, rule in alerts.items()
-    } == set(listed)
+    assert index.count(alert_data.table(known) + "\n") == 1, write
 
 
 OPERATOR = """
@@ -174,3 +181,22 @@ def test_an_operator_changes_alerts_and_adds_some(promtool, tmp_path, alerts):
     written = {"alerts.yml", "public.yml", "recording.yml"}
     assert {path.name for path in rules.iterdir()} == {"own.yml", *written}
     subprocess.run([promtool, "check", "rules", rules / "alerts.yml"], check=True)
+
+
+def test_an_operators_threshold_moves_the_tile_too(tmp_path):
+    apply(
+        "dashboards",
+        tmp_path,
+        f"""
+alerts_queue_length: 7
+alerts_slo_availability: "{{{{ 1 - 0.0005 }}}}"
+dashboards_directory: {tmp_path}/pages
+__dashboards_build: {tmp_path}/build
+""",
+    )
+    made = json.loads((tmp_path / "pages/dashboards.json").read_text())
+    tiles = {tile["title"]: tile for one in made for tile in one["tiles"]}
+    assert tiles["Waiting"]["thresholds"]["warning"] == {"above": True, "value": 7}
+    assert "objective 99.95 %" in tiles["Budget burns"]["help"]
+    runbook = (tmp_path / "pages/runbooks/CeleryQueueLong.html").read_text()
+    assert "Fires when more than 7 tasks wait in the queue." in runbook

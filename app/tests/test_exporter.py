@@ -254,9 +254,14 @@ def test_tenants_that_sold_nothing_are_zeros():
 
 
 def test_the_queue_is_counted():
-    for _ in range(3):
+    age = "celery_queue_oldest_task_age_seconds"
+    assert values(exporter.queues(), age)["celery",] == pytest.approx(0, abs=0.1)
+    low_stock_scan.delay()
+    time.sleep(1)
+    for _ in range(2):
         low_stock_scan.delay()
-    assert values(exporter.queue_lengths(), "celery_queue_length") == {("celery",): 3}
+    assert values(exporter.queues(), "celery_queue_length") == {("celery",): 3}
+    assert 1 <= values(exporter.queues(), age)["celery",] < 3
 
 
 def test_a_source_serves_what_is_new_and_nothing_else(caplog):

@@ -6,6 +6,7 @@ queues). A scrape waits for nothing that can hang: threads (`Source`) ask the da
 broker, so a scrape takes as long as reading the files takes.
 """
 
+import json
 import logging
 import threading
 import time
@@ -21,6 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from typing_extensions import override
 
 from apps.monitoring import files, registry, schema, slots
+from apps.monitoring.tasks import SENT_AT
 
 logger = logging.getLogger(__name__)
 
@@ -229,17 +231,26 @@ def migration_counts() -> list[Metric]:
     return families
 
 
-def queue_lengths() -> list[Metric]:
-    """How many tasks wait in the queue, which is a list in the broker."""
-    family = GaugeMetricFamily(
+def queues() -> list[Metric]:
+    """How many tasks wait in the queue, and how long the oldest has; it is a list in the broker."""
+    length = GaugeMetricFamily(
         "celery_queue_length", "Tasks that wait in the queue.", labels=["queue_name"]
+    )
+    age = GaugeMetricFamily(
+        "celery_queue_oldest_task_age_seconds",
+        "Seconds since the oldest task in the queue was sent; 0 if none waits.",
+        labels=["queue_name"],
     )
     with redis.Redis.from_url(
         settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1
     ) as broker:
         queue = settings.CELERY_TASK_DEFAULT_QUEUE
-        family.add_metric([queue], broker.llen(queue))
-    return [family]
+        length.add_metric([queue], broker.llen(queue))
+        oldest = broker.lindex(queue, -1)  # new tasks are put before it
+    sent_at = json.loads(oldest)["headers"].get(SENT_AT) if oldest else time.time()
+    if sent_at is not None:
+        age.add_metric([queue], max(0.0, time.time() - sent_at))
+    return [length, age]
 
 
 def registries(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry]:
@@ -247,7 +258,7 @@ def registries(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry
     of_database = [Source("migrations", _of_database(migration_counts), 30)]
     for source, queries in registry.queries.items():
         of_database.append(Source(source, _of_database(*queries), 30))
-    of_broker = [Source("queues", queue_lengths, 5)]
+    of_broker = [Source("queues", queues, 5)]
     collectors = {
         "django": DjangoCollector(directory, ["web"], of_database),
         "celery": CeleryCollector(directory, ["web", "worker", "beat"], of_broker, nodes=nodes),

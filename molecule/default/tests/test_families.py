@@ -66,6 +66,7 @@ SAMPLES = {
         'celery_worker_up{hostname="worker@%H"} 1.0',
         'celery_beat_last_run_timestamp_seconds{entry="send-unsent-receipts"}',
         'celery_queue_length{queue_name="celery"}',
+        'celery_queue_oldest_task_age_seconds{queue_name="celery"}',
         'process_resident_memory_bytes{role="main",service="worker",slot="0"}',
         'process_resident_memory_bytes{role="child",service="worker",slot="1"}',
         'process_resident_memory_bytes{role="main",service="beat",slot="0"}',

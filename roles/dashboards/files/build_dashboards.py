@@ -4,6 +4,7 @@
 build_dashboards.py OUT [RUNBOOKS [INTERVAL]]
 
 RUNBOOKS is a folder of Markdown files, INTERVAL the time between two scrapes, by default 15s.
+Standard input has, as JSON, those variables of role alerts that are not its defaults.
 Writes what has changed into the folder OUT, removes from it what no longer belongs there, and
 prints the paths in it as JSON. The same sources give the same bytes.
 """
@@ -14,6 +15,7 @@ import re
 import sys
 from pathlib import Path
 
+import alerts
 import yaml
 from markdown_it import MarkdownIt
 
@@ -51,11 +53,11 @@ UNITS = {
     "state": "none",  # with `words`: what 0 and 1 are called
 }
 TEXTS = {"title", "question", "help", "unit"}
-TILE = TEXTS | {"expr", "legend", "warning", "critical", "words", "empty"}
+TILE = TEXTS | {"expr", "legend", "warning", "critical", "alerts", "words", "empty"}
 PANEL = TEXTS | {"queries", "warning", "critical", "words", "empty", "kind"}
 MARK = {"name", "expr", "text"}
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-THRESHOLD = re.compile(r"([<>]) (-?\d+(?:\.\d+)?)")
+THRESHOLD = re.compile(r"([<>]) (1 - )?(-?\d+(?:\.\d+)?)")
 
 
 def check(part, allowed, required, where):
@@ -84,22 +86,40 @@ def check_panel(panel, allowed, required, where):
         if text := panel.pop(level, None):
             if not (found := THRESHOLD.fullmatch(text)):
                 raise SystemExit(f"{where}: {level} is not like '> 0.8': {text}")
-            levels[level] = {"above": found[1] == ">", "value": float(found[2])}
+            value = round(1 - float(found[3]), 9) if found[2] else float(found[3])
+            levels[level] = {"above": found[1] == ">", "value": value}
     if len({level["above"] for level in levels.values()}) == 2:
         raise SystemExit(f"{where}: warning and critical lie on opposite sides")
     panel["thresholds"] = levels
 
 
-def load():
+def check_alerts(tile, known, where):
+    """Refuse a tile that is not as bad as its alerts: critical is a page, warning a ticket."""
+    named = tile.get("alerts", [])
+    if unknown := set(named) - set(known):
+        raise SystemExit(f"{where}: {tile['title']}: no such alert: {', '.join(sorted(unknown))}")
+    levels = {"page": "critical", "ticket": "warning"}
+    if set(tile["thresholds"]) != {levels.get(known[name]["severity"]) for name in named}:
+        raise SystemExit(
+            f"{where}: {tile['title']}: critical is for an alert that pages, warning for a ticket;"
+            f" name them: `alerts: [...]`"
+        )
+
+
+def load(settings=None):
     """Return the dashboards, in the order of the navigation, each with its name."""
+    settings = settings or alerts.settings()
+    known = alerts.load(settings)
     names = {path.stem for path in (HERE / "dashboards").glob("*.yml")}
     dashboards = []
     for name in [*(name for name in ORDER if name in names), *sorted(names - set(ORDER))]:
-        dashboard = yaml.safe_load((HERE / "dashboards" / f"{name}.yml").read_text())
+        text = (HERE / "dashboards" / f"{name}.yml").read_text()
+        dashboard = yaml.safe_load(alerts.fill(text, settings, name))
         keys = {"title", "question", "tiles", "sections"}
         check(dashboard, keys, keys, name)
         for tile in dashboard["tiles"]:
             check_panel(tile, TILE, {"expr"}, name)
+            check_alerts(tile, known, name)
         for section in dashboard["sections"]:
             check(section, {"title", "panels"}, {"title", "panels"}, name)
             for panel in section["panels"]:
@@ -234,13 +254,27 @@ def dashboard_page(name, title, question, dashboards):
     return page(f"{title} · Jewelry", body, dashboard=name)
 
 
-def runbook_pages(folder, dashboards):
+def runbooks(folder, settings):
+    """Return name and text of each runbook, its head as an operator has set its alert."""
+    paths = sorted(folder.glob("*.md")) if folder and folder.is_dir() else ()
+    texts = {path.stem: path.read_text() for path in paths}
+    known = alerts.load(settings)
+    if "README" in texts:
+        texts["README"] = alerts.with_table(texts["README"], known)
+    for name, alert in known.items():
+        if name in texts or name in {one["alert"] for one in settings["alerts_extra"]}:
+            own = texts.get(name, f"# {name}\n\n## What to do first\n\n{alert['description']}\n")
+            texts[name] = alerts.with_head(own, alert, "[{0}](../{0}.html)")
+    return texts
+
+
+def runbook_pages(texts, dashboards):
     """Return path and text of a page for each runbook, and of a list of them."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     pages, titles = {}, []
-    for path in sorted(folder.glob("*.md")) if folder and folder.is_dir() else ():
-        tokens = markdown.parse(path.read_text())
-        title = path.stem
+    for stem, text in sorted(texts.items()):
+        tokens = markdown.parse(text)
+        title = stem
         for number, token in enumerate(tokens):
             if token.type == "heading_open":
                 words = tokens[number + 1].content
@@ -251,7 +285,7 @@ def runbook_pages(folder, dashboards):
                 if child.type == "link_open" and re.match(r"[\w-]+\.md(#|$)", target):
                     child.attrSet("href", target.replace(".md", ".html", 1))
         text = markdown.renderer.render(tokens, markdown.options, {})
-        name = "index" if path.stem in ("README", "index") else path.stem
+        name = "index" if stem in ("README", "index") else stem
         pages[name] = (title.replace("`", ""), text)
         if name != "index":
             titles.append((name, title.replace("`", "")))
@@ -422,9 +456,10 @@ def grafana_dashboard(dashboard):
     }
 
 
-def build(runbooks=None, interval="15s"):
-    """Return path and content of every file."""
-    dashboards = load()
+def build(folder=None, interval="15s", given=None):
+    """Return path and content of every file, with the runbooks of a folder, alerts as given."""
+    settings = alerts.settings(given)
+    dashboards = load(settings)
     files = {path.name: path.read_text() for path in sorted(PAGES.iterdir())}
     files |= {f"{VENDOR.name}/{path.name}": path.read_text() for path in sorted(VENDOR.iterdir())}
     source = {"interval": seconds(interval), "marks": load_marks(), "dashboards": dashboards}
@@ -435,7 +470,7 @@ def build(runbooks=None, interval="15s"):
         *((one["name"], one["title"], one["question"]) for one in dashboards),
     ]:
         files[f"{name}.html"] = dashboard_page(name, title, question, dashboards)
-    files |= runbook_pages(runbooks, dashboards)
+    files |= runbook_pages(runbooks(folder, settings), dashboards)
     for one in dashboards:
         text = json.dumps(grafana_dashboard(one), ensure_ascii=False, indent=1)
         files[f"grafana/{one['name']}.json"] = text + "\n"
@@ -460,4 +495,6 @@ def write(files, out):
 
 if __name__ == "__main__":
     source = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    print(json.dumps(write(build(source, *sys.argv[3:]), Path(sys.argv[1]))))
+    given = {} if sys.stdin.isatty() else json.loads(sys.stdin.read() or "{}")
+    made = build(source, *sys.argv[3:], given=given)
+    print(json.dumps(write(made, Path(sys.argv[1]))))
