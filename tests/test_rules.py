@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import alerts as alert_data
+import build_dashboards
 import pytest
 import yaml
 
@@ -24,25 +25,27 @@ SERVICES = {service["alerts"] for service in REGISTRY["platform_services"].value
 SERVICES |= {"backup", "business", "any"}
 
 
-def apply(role, folder, settings):
-    """Apply a role to this machine, which stands for the one that monitors."""
+def ansible(folder, settings, *arguments):
+    """Run a module on this machine, which stands for the one that monitors; return the output."""
     folder.mkdir(exist_ok=True)
     (folder / "settings.yml").write_text(f"{settings}\nansible_become: false\n")
     command = "ansible monitoring -i inventories/example --playbook-dir playbooks -c local"
     done = subprocess.run(
-        [*f"{command} -m include_role -a name={role} -e".split(), f"@{folder}/settings.yml"],
+        [*command.split(), "-e", f"@{folder}/settings.yml", *arguments],
         cwd=REPOSITORY,
-        env={**os.environ, "ANSIBLE_STRATEGY": "linear"},
+        env={**os.environ, "ANSIBLE_STRATEGY": "linear", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def write_rules(folder, settings=""):
     """Let the role write its rules into a folder; return the groups by name."""
-    apply("alerts", folder.parent, f"{settings}\n__alerts_directory: {folder}")
+    settings += f"\n__alerts_directory: {folder}"
+    ansible(folder.parent, settings, "-m", "include_role", "-a", "name=alerts")
     files = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yml"))]
     return {group["name"]: group["rules"] for file in files for group in file["groups"]}
 
@@ -183,20 +186,22 @@ def test_an_operator_changes_alerts_and_adds_some(promtool, tmp_path, alerts):
     subprocess.run([promtool, "check", "rules", rules / "alerts.yml"], check=True)
 
 
-def test_an_operators_threshold_moves_the_tile_too(tmp_path):
-    apply(
-        "dashboards",
-        tmp_path,
-        f"""
+def test_an_operators_settings_reach_the_dashboards(tmp_path):
+    settings = """
 alerts_queue_length: 7
-alerts_slo_availability: "{{{{ 1 - 0.0005 }}}}"
-dashboards_directory: {tmp_path}/pages
-__dashboards_build: {tmp_path}/build
-""",
-    )
-    made = json.loads((tmp_path / "pages/dashboards.json").read_text())
+alerts_slo_latency: "{{ 1 - 0.0005 }}"
+"""
+    variables = f"@{REPOSITORY}/roles/dashboards/vars/main.yml"
+    of_role = f"@{REPOSITORY}/roles/alerts/defaults/main.yml"
+    said = ansible(
+        tmp_path, settings, "-e", of_role, "-e", variables, "-e", f"@{tmp_path}/settings.yml",
+        "-m", "debug", "-a", "var=__dashboards_alerts",
+    )  # fmt: skip
+    given = json.loads(said.partition("=> ")[2])["__dashboards_alerts"]
+    assert (given["alerts_queue_length"], float(given["alerts_slo_latency"])) == (7, 0.9995)
+    assert given["alerts_web_workers"] in (2, "2")
+    assert "nginx[.]service" in given["alerts_units"]
+    made = build_dashboards.load(alert_data.settings(given))
     tiles = {tile["title"]: tile for one in made for tile in one["tiles"]}
     assert tiles["Waiting"]["thresholds"]["warning"] == {"above": True, "value": 7}
-    assert "objective 99.95 %" in tiles["Budget burns"]["help"]
-    runbook = (tmp_path / "pages/runbooks/CeleryQueueLong.html").read_text()
-    assert "Fires when more than 7 tasks wait in the queue." in runbook
+    assert "99.95 % within 0.5 s" in tiles["Latency budget left"]["help"]
