@@ -80,8 +80,8 @@ def service(alert):
 
 def lasts(alert):
     """Return how long an alert's condition must last; nothing if it fires at once."""
-    number, unit = re.fullmatch(r"(\d+)([smhd])", alert["for"]).groups()
-    return f"{number} {UNITS[unit]}" if int(number) else ""
+    parts = re.findall(r"(\d+)([a-z]+)", alert["for"])
+    return " ".join(f"{number} {UNITS.get(unit, unit)}" for number, unit in parts if int(number))
 
 
 def with_head(text, alert, dashboard="{}"):

@@ -496,5 +496,5 @@ def write(files, out):
 if __name__ == "__main__":
     source = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     given = {} if sys.stdin.isatty() else json.loads(sys.stdin.read() or "{}")
-    made = build(source, *sys.argv[3:], given=given)
+    made = build(source, sys.argv[3] if len(sys.argv) > 3 else "15s", given)
     print(json.dumps(write(made, Path(sys.argv[1]))))
