@@ -44,20 +44,21 @@ def read(tmp_path):
     for name in ("group_vars", "library", "lookup_plugins", "module_utils", "roles"):
         (playbooks / name).symlink_to(PLAYBOOKS / name)
 
-    def values(names, settings, machines=("shop1",), wired=True, roles=True, of_hosts=None):
+    def values(names, settings, machines=None, groups=None, wired=True, roles=True):
+        machines = machines or {"shop1": {}}
+        groups = groups or {group: list(machines) for group in GROUPS}
         inventory = tmp_path / "inventory"
         (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
         (inventory / "group_vars/all.yml").write_text(json.dumps(settings))
-        hosts = {machine: (of_hosts or {}).get(machine) for machine in machines}
-        members = {group: {"hosts": dict.fromkeys(machines)} for group in GROUPS}
+        members = {group: {"hosts": dict.fromkeys(of)} for group, of in groups.items()}
         (inventory / "hosts.yml").write_text(
-            json.dumps({"all": {"hosts": hosts, "children": members}})
+            json.dumps({"all": {"hosts": machines, "children": members}})
         )
         if not wired:
             (playbooks / "group_vars").unlink()
         lookup = "vars" if roles else "setting"
         play = {
-            "hosts": machines[0],
+            "hosts": next(iter(machines)),
             "connection": "local",
             "gather_facts": False,
             "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
@@ -201,16 +202,40 @@ def test_what_depends_on_an_option_follows_it(read):
     assert f"127.0.0.1:{settings['postgresql_port']}" in shown
 
 
-def test_targets_of_several_machines_are_at_their_own_addresses(read):
-    own = {"web2": {"node_exporter_address": "10.0.0.2:9100"}}
-    found = read(
-        ["prometheus_targets"],
-        {**SECRETS, "jewelry_domain": "shop.example.org", "node_exporter_address": "10.0.0.1:9100"},
-        machines=("web1", "web2"),
-        of_hosts=own,
-    )
-    node = {one["host"]: one["address"] for one in found["prometheus_targets"]["node"]}
-    assert node == {"web1": "10.0.0.1:9100", "web2": "10.0.0.2:9100"}
+def test_services_of_several_machines_are_at_their_own_addresses(read):
+    settings = {**SECRETS, "jewelry_domain": "shop.example.org", "jewelry_timezone": "Etc/UTC"}
+    machines = {
+        "web1": {"node_exporter_address": "10.0.0.1:9100"},
+        "db1": {
+            "node_exporter_address": "10.0.0.2:9100",
+            "postgresql_listen_addresses": ["localhost", "10.0.0.2"],
+            "redis_bind": ["127.0.0.1", "10.0.0.2"],
+        },
+    }
+    of_db1 = ("database", "broker", "cache")
+    groups = {group: ["db1" if group in of_db1 else "web1"] for group in GROUPS}
+    names = ["prometheus_targets", "release_environment", "status_services"]
+    found = read(names, settings, machines, groups)
+
+    targets = {
+        (one["job"], one["host"], one["address"])
+        for targets in found["prometheus_targets"].values()
+        for one in targets
+    }
+    assert {one for one in targets if one[0] in ("node", "postgres", "redis", "nginx")} == {
+        ("node", "web1", "10.0.0.1:9100"),
+        ("node", "db1", "10.0.0.2:9100"),
+        ("postgres", "db1", DEFAULTS["postgres_exporter_address"]),
+        ("redis", "db1", DEFAULTS["redis_exporter_address"]),
+        ("nginx", "web1", DEFAULTS["nginx_exporter_address"]),
+    }
+    environment = found["release_environment"]
+    assert environment["DATABASE_URL"].endswith("@10.0.0.2:5432/jewelry")
+    assert environment["BROKER_URL"].endswith("@10.0.0.2:6379/0")
+    assert {one["alerts"] for one in found["status_services"]}.isdisjoint(of_db1)
+    # The exporter asks Redis on its own machine.
+    asked = {one["__param_target"] for one in found["prometheus_targets"]["redis"]}
+    assert asked == {"redis://127.0.0.1:6379", "redis://127.0.0.1:6380"}
 
 
 def test_every_role_stands_alone(read):
