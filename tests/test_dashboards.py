@@ -364,7 +364,8 @@ def test_runbooks_become_pages(tmp_path):
     made = build_dashboards.build(tmp_path)
     page = made["runbooks/DiskFull.html"]
     assert 'href="Other.html#now"' in page
-    assert "<table>" in page
+    assert '<table tabindex="0">' in page
+    assert '<pre tabindex="0">' in page
     assert '<h2 id="what-to-do">' in page
     assert "<script>alert" not in page
     assert 'href="DiskFull.html"' in made["runbooks/index.html"]

@@ -242,7 +242,7 @@ def dashboard_page(name, title, question, dashboards):
 {jump}
 </ul></nav>
 <div id="news" class="hidden" role="status"></div>
-<section id="alerts" aria-label="Alerts">
+<section id="alerts" aria-label="Firing and pending alerts">
 <h2 class="hidden">Alerts</h2>
 <ul id="alerts-list" class="alerts"></ul>
 </section>
@@ -285,6 +285,8 @@ def runbook_pages(texts, dashboards):
                 if child.type == "link_open" and re.match(r"[\w-]+\.md(#|$)", target):
                     child.attrSet("href", target.replace(".md", ".html", 1))
         text = markdown.renderer.render(tokens, markdown.options, {})
+        # What may be wider than the page is scrolled, with the keyboard too.
+        text = re.sub("<(pre|table)>", r'<\1 tabindex="0">', text)
         name = "index" if stem in ("README", "index") else stem
         pages[name] = (title.replace("`", ""), text)
         if name != "index":

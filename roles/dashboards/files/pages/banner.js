@@ -1,13 +1,14 @@
 // The alerts: which fire, which will, who was notified, who is not.
 
 import { ask, askAlertmanager } from "./ask.js";
-import { byId, make, symbol } from "./dom.js";
+import { byId, make, replaceItems, symbol } from "./dom.js";
 import { firedIn, levelOfSeverity } from "./marks.js";
 import { format, showRange, state } from "./state.js";
 import { until } from "./times.js";
 
 const ORDER = ["firing", "held", "silenced", "muted", "pending"];
 const SIGNS = { held: "◷", silenced: "⊘", muted: "⊘", pending: "…" };
+const FOLDED = 4; // so many alerts of one name are one item
 const NOT_SENT = "NOT SENT to anyone: no channel takes it";
 
 const seconds = (time) => Date.parse(time) / 1000;
@@ -69,12 +70,13 @@ function entryOf(rule, alert, known, silences) {
  */
 export function entries(groups, known, silences) {
   const rank = ({ kind, level }) => 2 * ORDER.indexOf(kind) + (level === "critical" ? 0 : 1);
+  const name = ({ labels }) => `${labels.alertname} ${labels.host}`;
   return groups
     .flatMap((group) => group.rules)
     .flatMap((rule) => rule.alerts.map((alert) => [rule, alert]))
     .filter(([, { labels }]) => labels.severity !== "none") // the Watchdog, which always fires
     .map(([rule, alert]) => entryOf(rule, alert, known, silences))
-    .sort((a, b) => rank(a) - rank(b));
+    .sort((a, b) => rank(a) - rank(b) || name(a).localeCompare(name(b)));
 }
 
 /** Return a silence's matchers as text. */
@@ -97,22 +99,47 @@ function linksOf({ labels, annotations }) {
   return links.flatMap((link) => [" ", link]);
 }
 
+const signOf = ({ kind, level }) => SIGNS[kind] ?? (level === "critical" ? "✖" : "▲");
+const titleOf = ({ kind, labels }) =>
+  `${kind === "firing" ? "" : `${kind}: `}${labels.severity ?? "alert"}: ${labels.alertname}`;
+
+const lookOf = (entry, part) => ({
+  class: `alert ${entry.kind === "firing" ? entry.level : entry.kind}`,
+  "data-title": `${titleOf(entry)} ${part}`,
+});
+
 function alertItem(entry) {
-  const { kind, level, labels, annotations, notes, unsent } = entry;
-  const sign = SIGNS[kind] ?? (level === "critical" ? "✖" : "▲");
-  const title = `${kind === "firing" ? "" : `${kind}: `}${labels.severity ?? "alert"}: ${labels.alertname}`;
+  const { labels, annotations, notes, unsent } = entry;
   const host = labels.host && !annotations.summary?.startsWith(labels.host) ? [labels.host] : [];
   const said = [...host, ...notes].join("; ");
   const line = make(
     "p",
     {},
-    symbol(sign),
-    make("strong", {}, title),
+    symbol(signOf(entry)),
+    make("strong", {}, titleOf(entry)),
     ` ${annotations.summary ?? ""} (${said})`,
   );
   if (unsent) line.append(" ", make("strong", { class: "unsent" }, `${unsent}.`));
   line.append(...linksOf(entry));
-  return make("li", { class: `alert ${kind === "firing" ? level : kind}` }, line);
+  return make("li", lookOf(entry, labels.host), line);
+}
+
+/** Return items for alerts; many of one name and kind are one that opens. */
+function alertItems(found) {
+  const groups = Map.groupBy(
+    found,
+    ({ kind, labels }) => `${kind} ${labels.severity} ${labels.alertname}`,
+  );
+  return [...groups.values()].flatMap((group) => {
+    const items = group.map(alertItem);
+    if (items.length < FOLDED) return items;
+    const [first] = group;
+    const title = make("strong", {}, titleOf(first));
+    const rest = ` ${group.length} times${first.unsent ? `; ${first.unsent}` : ""}`;
+    const summary = make("summary", {}, symbol(signOf(first)), title, rest);
+    const list = make("ul", { class: "alerts" }, ...items);
+    return [make("li", lookOf(first, "all"), make("details", {}, summary, list))];
+  });
 }
 
 const textItem = (kind, text, ...more) =>
@@ -150,7 +177,7 @@ export async function showAlerts() {
   const known = alerts.value ?? null;
   const active = (silences.value ?? []).filter(({ status }) => status.state === "active");
   const found = entries(rules.value.groups, known, active);
-  const items = [...summary(found), ...found.map(alertItem), ...active.map(silenceItem)];
+  const items = [...summary(found), ...alertItems(found), ...active.map(silenceItem)];
   const failed = alerts.reason ?? silences.reason;
   if (failed)
     items.push(
@@ -159,7 +186,7 @@ export async function showAlerts() {
         `▲ Who was notified and what is silenced is not known. ${failed.message}`,
       ),
     );
-  place.replaceChildren(...items);
+  replaceItems(place, items);
   const said = found.map(({ kind, labels }) => [
     `Alert ${labels.alertname} ${labels.host ?? ""}`,
     kind,

@@ -21,16 +21,14 @@ export function swatch(index) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   const line = document.createElementNS(space, "line");
-  const look = {
-    stroke: stroke(index),
-    "stroke-width": 3,
-    "stroke-dasharray": dash(index).join(" "),
-  };
   svg.setAttribute("viewBox", "0 0 26 10");
   svg.setAttribute("aria-hidden", "true");
-  for (const [name, value] of Object.entries({ x1: 0, x2: 26, y1: 5, y2: 5, ...look })) {
+  for (const [name, value] of Object.entries({ x1: 0, x2: 26, y1: 5, y2: 5 })) {
     line.setAttribute(name, value);
   }
+  line.style.stroke = `var(--s${index % 6})`;
+  line.style.strokeWidth = 3;
+  line.style.strokeDasharray = dash(index).join(" ");
   svg.append(line);
   return svg;
 }
@@ -174,7 +172,7 @@ function heightOf(view) {
 }
 
 /** Draw a panel's graph anew: its series, its theme or its size have changed. */
-export function draw(view, showValues) {
+export function draw(view, showValues, size = {}) {
   const { panel } = view;
   view.chart?.destroy();
   const range = () => {
@@ -200,6 +198,7 @@ export function draw(view, showValues) {
   const options = {
     width: view.graph.clientWidth,
     height: heightOf(view),
+    ...size,
     padding: [10, 12, 0, panel.words ? 4 : 0],
     legend: { show: false },
     tzDate: dateIn,

@@ -24,19 +24,19 @@ export function breakable(text) {
 /** A symbol that a screen reader leaves out: the word beside it says the same. */
 export const symbol = (text) => make("span", { "aria-hidden": "true" }, `${text} `);
 
-/** Replace a list's items; those with the same title keep their open help and the focus. */
+/** Replace a list's items; those with the same data-title keep their open help and the focus. */
 export function replaceItems(list, items) {
-  const title = (item) => item?.querySelector("h3")?.textContent;
-  const open = new Set(
-    [...list.children].filter((item) => item.querySelector("details")?.open).map(title),
-  );
-  const active = document.activeElement;
-  const focus = list.contains(active) ? title(active.closest("li")) : undefined;
+  const parts = (item) => [...item.querySelectorAll("summary, a, button")];
+  const isOpen = (item) => item.querySelector("details")?.open;
+  const open = new Set([...list.children].filter(isOpen).map((item) => item.dataset.title));
+  const active = [...list.children].find((item) => item.contains(document.activeElement));
+  const focus = active && parts(active).indexOf(document.activeElement);
   list.replaceChildren(...items);
-  for (const item of items) {
-    if (open.has(title(item))) item.querySelector("details").open = true;
-    if (focus && focus === title(item)) item.querySelector("summary, a")?.focus();
+  for (const item of items.filter(({ dataset }) => open.has(dataset.title))) {
+    item.querySelector("details")?.toggleAttribute("open", true);
   }
+  const same = active && items.find(({ dataset }) => dataset.title === active.dataset.title);
+  if (same) parts(same)[focus]?.focus();
 }
 
 let announced = new Map();

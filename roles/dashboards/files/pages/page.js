@@ -2,6 +2,7 @@
 
 import { ask, begin, scrapedEvery, USER } from "./ask.js";
 import { showAlerts, showPastAlerts } from "./banner.js";
+import { draw } from "./chart.js";
 import { announce, byId, make } from "./dom.js";
 import { listMarks, loadMarks } from "./marks.js";
 import { panelView, showPanel, slug } from "./panel.js";
@@ -19,9 +20,11 @@ import {
   THEMES,
   ZONES,
 } from "./state.js";
+import { showValues } from "./table.js";
 import { showCards, showTiles } from "./tiles.js";
 import { clock, fromField, stretch, toField, zone } from "./times.js";
 
+const PRINTED = { width: 225, height: 120 }; // a graph's size in CSS pixels
 const NAME = document.body.dataset.dashboard;
 let dashboards;
 let current; // none on the overview
@@ -180,7 +183,7 @@ async function refresh() {
 /** Print in light colours, and graphs as wide as their column of three. */
 function beforePrint() {
   document.documentElement.dataset.theme = "light";
-  for (const view of views) view.chart?.setSize({ width: 225, height: 120 });
+  for (const view of views) if (view.chart) draw(view, showValues, PRINTED);
 }
 
 async function start() {

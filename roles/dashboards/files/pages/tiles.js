@@ -27,7 +27,11 @@ function tileItem({ title, value, level, tile, quiet }) {
   const [sign, text] = quiet ? ["–", "Nothing to report"] : WORDS[level];
   return make(
     "li",
-    { class: `tile ${quiet ? "plain" : level}`, title: tile.question },
+    {
+      class: `tile ${quiet ? "plain" : level}`,
+      title: tile.question,
+      "data-title": title,
+    },
     make("h3", {}, title),
     make("div", { class: "value" }, quiet ? tile.empty : format(value, tile)),
     word(sign, text),
@@ -88,7 +92,7 @@ export async function showCards(dashboards) {
         const title = make("h3", { class: "value" }, link);
         return make(
           "li",
-          { class: `tile ${level}` },
+          { class: `tile ${level}`, "data-title": dashboard.title },
           title,
           word(...WORDS[level]),
           question,
