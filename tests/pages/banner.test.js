@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { entries, matchersOf } from "../../roles/dashboards/files/pages/banner.js";
+import { entries, matchersOf, merged } from "../../roles/dashboards/files/pages/banner.js";
 import { state } from "../../roles/dashboards/files/pages/state.js";
 
 state.zone = "utc";
@@ -20,19 +20,18 @@ function rule(name, severity, more = {}, { host = "shop1", ...ofRule } = {}) {
   return { duration: 300, keepFiringFor: 600, alerts: [alert], ...ofRule };
 }
 function known(name, receivers, status = {}, host = "shop1") {
-  const labels = { alertname: name, severity: "any", host };
-  return { labels, fingerprint: name, receivers: receivers.map((one) => ({ name: one })), status };
+  const labels = { alertname: name, host };
+  const alerts = [{ labels, fingerprint: name, status }];
+  return receivers.map((receiver) => ({ receiver: { name: receiver }, alerts }));
 }
-function shown(rules, alerts, silences = []) {
-  const severity = (one) => ({
-    ...one,
-    labels: { ...one.labels, severity: rules[0].alerts[0].labels.severity },
-  });
-  return entries([{ rules }], alerts?.map(severity) ?? null, silences);
+function shown(rules, groups, silences = []) {
+  const alerts = groups && merged(groups);
+  for (const alert of alerts ?? []) alert.labels.severity = rules[0].alerts[0].labels.severity;
+  return entries([{ rules }], alerts, silences);
 }
 
 test("who was notified is named, once each", () => {
-  const [entry] = shown([rule("Down", "page")], [known("Down", ["email", "none", "sms", "email"])]);
+  const [entry] = shown([rule("Down", "page")], known("Down", ["email", "none", "sms", "email"]));
   assert.equal(entry.kind, "firing");
   assert.equal(entry.level, "critical");
   assert.equal(entry.notes.at(-1), "sent by email, sms");
@@ -40,7 +39,7 @@ test("who was notified is named, once each", () => {
 });
 
 test("NOT SENT is said of an alert that no channel takes", () => {
-  const [entry] = shown([rule("Slow", "ticket")], [known("Slow", ["none"])]);
+  const [entry] = shown([rule("Slow", "ticket")], known("Slow", ["none"]));
   assert.match(entry.unsent, /^NOT SENT to anyone/);
 });
 
@@ -51,7 +50,7 @@ test("a silence says until when, by whom and why", () => {
     createdBy: "ann",
     comment: "new disk",
   };
-  const alerts = [known("Down", ["email"], { silencedBy: ["1"] })];
+  const alerts = known("Down", ["email"], { silencedBy: ["1"] });
   const [entry] = shown([rule("Down", "page")], alerts, [silence]);
   assert.equal(entry.kind, "silenced");
   assert.match(entry.notes.at(-1), /^silenced until 28 Nov 2020, 11:53 by ann: new disk$/);
@@ -60,13 +59,19 @@ test("a silence says until when, by whom and why", () => {
 
 test("what is muted names its cause, or the window", () => {
   const cause = known("Down", ["email"]);
-  const muted = [cause, known("Slow", ["none"], { inhibitedBy: ["Down"] })];
+  const muted = [...cause, ...known("Slow", ["none"], { inhibitedBy: ["Down"] })];
   assert.match(shown([rule("Slow", "ticket")], muted)[0].notes.at(-1), /follows from Down$/);
-  const window = [known("Slow", ["email"], { mutedBy: ["night"] })];
+  const window = known("Slow", ["email"], { mutedBy: ["night"] });
   assert.match(
     shown([rule("Slow", "ticket")], window)[0].notes.at(-1),
     /at this time of day: night$/,
   );
+});
+
+test("an alert that is muted in one channel and sent by another is sent", () => {
+  const night = known("Slow", ["email"], { mutedBy: ["night"] });
+  const [entry] = shown([rule("Slow", "ticket")], [...night, ...known("Slow", ["sms"])]);
+  assert.equal(entry.notes.at(-1), "sent by sms");
 });
 
 test("a pending alert is named, and when it fires", () => {
@@ -77,14 +82,11 @@ test("a pending alert is named, and when it fires", () => {
 
 test("an alert that is over and held says so", () => {
   const over = { keepFiringSince: "2020-11-27T10:20:00Z" };
-  const [entry] = shown([rule("Down", "page", over)], [known("Down", ["email"])]);
+  const [entry] = shown([rule("Down", "page", over)], known("Down", ["email"]));
   assert.equal(entry.kind, "held");
   assert.match(entry.notes[0], /over since .*10:20, held until .*10:30/);
   const lasting = { keepFiringSince: "0001-01-01T00:00:00Z" };
-  assert.equal(
-    shown([rule("Down", "page", lasting)], [known("Down", ["email"])])[0].kind,
-    "firing",
-  );
+  assert.equal(shown([rule("Down", "page", lasting)], known("Down", ["email"]))[0].kind, "firing");
 });
 
 test("what must be acted on comes first, and the Watchdog is left out", () => {
@@ -101,7 +103,7 @@ test("what must be acted on comes first, and the Watchdog is left out", () => {
 });
 
 test("an alert of another host is another alert", () => {
-  const [entry] = shown([rule("Down", "page")], [known("Down", ["email"], {}, "shop2")]);
+  const [entry] = shown([rule("Down", "page")], known("Down", ["email"], {}, "shop2"));
   assert.equal(entry.notes.at(-1), "Alertmanager does not have it yet");
 });
 

@@ -97,6 +97,18 @@ def test_reload_that_nginx_refuses_fails(host):
         host.check_output("cp -p /run/nginx.conf /etc/nginx/nginx.conf && systemctl reload nginx")
 
 
+@pytest.mark.parametrize("path", ["alerts/groups", "silences"])
+def test_alertmanager_can_be_read_and_not_changed(ask, url, password, path):
+    address = f"{url}/prometheus/alertmanager/api/v2/{path}"
+    assert ask(address)[0] == 401
+    status, _, body = ask(f"{password} {address}")
+    assert status == 200
+    assert isinstance(json.loads(body), list)
+    for method in ("POST", "PUT", "DELETE"):
+        assert ask(f"{password} -X {method} -d x=1 {address}")[0] == 403, method
+    assert ask(f"{password} {url}/prometheus/alertmanager/api/v2/status")[0] == 404
+
+
 # -- What nginx says itself
 
 LONG = "$(head -c 9000 /dev/zero | tr '\\0' a)"

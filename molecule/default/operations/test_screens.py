@@ -1,13 +1,18 @@
-"""What a browser shows: no panel in error, none empty without a reason, nothing on its console."""
+"""What a browser shows: whole pages that everybody can read, the past, the alerts."""
 
 import base64
+import json
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shlex import quote
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import build_dashboards
 import pytest
 from browser import chromium, set_size
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -17,6 +22,7 @@ REPOSITORY = Path(__file__).parents[3]
 SCREENSHOTS = REPOSITORY / "build/screenshots"
 
 NAMES = ["index", *(dashboard["name"] for dashboard in build_dashboards.load())]
+AXE = REPOSITORY / "node_modules/axe-core/axe.min.js"
 LOOKS = {"wide": (1600, False), "phone": (390, True)}
 
 
@@ -34,15 +40,15 @@ def show(host, secret, browser):
     login = f"admin:{secret('prometheus_password')}"
     script = browser.execute_script
 
-    def open_page(name, look, theme):
+    def open_page(name, look, theme, **more):
         width, mobile = LOOKS[look]
         set_size(browser, width, mobile=mobile)
         browser.get("about:blank")
         page = "" if name == "index" else f"{name}.html"
-        url = f"https://{login}@{address}/prometheus/user/{page}?range=1h&refresh=0&theme={theme}"
-        browser.get(url)
+        query = urlencode({"range": "1h", "refresh": 0, "theme": theme} | more)
+        browser.get(f"https://{login}@{address}/prometheus/user/{page}?{query}")
         deadline = time.monotonic() + 60
-        while not script("return document.body.dataset.ready"):
+        while name in NAMES and not script("return document.body.dataset.ready"):
             assert time.monotonic() < deadline, f"{name} is not ready within 60 s"
             time.sleep(0.25)
         height = script("return document.documentElement.scrollHeight")
@@ -51,7 +57,7 @@ def show(host, secret, browser):
             "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
         )
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        path = SCREENSHOTS / f"{name}-{look}-{theme}.png"
+        path = SCREENSHOTS / f"{name.replace('/', '-')}-{look}-{theme}.png"
         path.write_bytes(base64.b64decode(shot["data"]))
         return {
             "console": [
@@ -78,11 +84,28 @@ def show(host, secret, browser):
     return open_page
 
 
+@pytest.fixture
+def violations(browser):
+    """Return a function that gives what axe finds on the page that is shown, help opened too."""
+
+    def find():
+        browser.execute_script(
+            "for (const e of document.querySelectorAll('details')) e.open = true"
+        )
+        browser.execute_script(AXE.read_text())
+        return browser.execute_async_script(
+            "const done = arguments[0];"
+            "axe.run().then(({violations}) => done(violations.map(v => [v.id, v.nodes[0].html])))"
+        )
+
+    return find
+
+
 @pytest.mark.parametrize(
     ("look", "theme"), [("wide", "light"), ("wide", "dark"), ("phone", "dark")]
 )
 @pytest.mark.parametrize("name", NAMES)
-def test_page_is_whole(show, name, look, theme):
+def test_page_is_whole(show, violations, name, look, theme):
     wrong = show(name, look, theme)
     excused = {
         panel["title"]
@@ -94,6 +117,14 @@ def test_page_is_whole(show, name, look, theme):
     }
     wrong["empty"] = [title for title in wrong["empty"] if title not in excused]
     assert wrong == {"console": [], "errors": [], "empty": [], "tiles": [], "too wide": False}
+    assert violations() == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["runbooks/index", "runbooks/DiskSpaceLow"])
+def test_everybody_can_read_a_runbook(show, violations, name, theme):
+    show(name, "wide", theme)
+    assert violations() == []
 
 
 def test_arrow_keys_move_one_cursor_over_all_graphs(show, browser):
@@ -131,3 +162,127 @@ def test_incidents_are_listed_as_they_were_recorded(show, browser, prometheus, e
 
     assert sum(recorded().values()), "nothing was ever down"
     eventually(lambda: listed() == recorded(), seconds=120)
+
+
+# -- The past
+
+
+def test_a_link_to_the_past_shows_the_same_again(show, browser):
+    end = datetime.now(UTC) - timedelta(minutes=2)
+    past = {"from": f"{end - timedelta(minutes=10):%FT%TZ}", "to": f"{end:%FT%TZ}"}
+
+    def shown():
+        show("system", "wide", "light", **past)
+        return browser.execute_script(
+            "return [...document.querySelectorAll('.value, .values')].map(e => e.textContent)"
+        )
+
+    first = shown()
+    assert len(first) > 10
+    assert "The past is shown" in browser.find_element(By.ID, "alerts").text
+    time.sleep(20)  # for another scrape
+    assert shown() == first
+
+
+def test_dragging_over_a_graph_zooms_and_back_goes_back(show, browser, eventually):
+    show("system", "wide", "light", zone="utc")
+    graph = browser.find_element(By.CSS_SELECTOR, ".u-over")
+    drag = ActionChains(browser).move_to_element_with_offset(graph, -50, 0).click_and_hold()
+    drag.move_by_offset(100, 3).release().perform()
+    eventually(lambda: "from=" in browser.current_url)
+    query = parse_qs(urlsplit(browser.current_url).query)
+    start, end = (datetime.fromisoformat(query[key][0].rstrip("Z")) for key in ("from", "to"))
+    assert timedelta(minutes=1) <= end - start < timedelta(minutes=40)
+    assert browser.find_element(By.ID, "range").get_attribute("value") == ""
+    period = f"{start:%H:%M} \N{EN DASH} {end:%H:%M} (UTC)"
+    eventually(lambda: period in browser.find_element(By.ID, "period").text)
+
+    browser.back()
+    eventually(lambda: browser.find_element(By.ID, "range").get_attribute("value") == "1h")
+    assert "from=" not in browser.current_url
+
+
+def test_releases_and_restarts_are_marked(show, browser):
+    show("system", "wide", "light", range="1d")
+    counts = browser.find_element(By.ID, "events-count").text
+    assert " release" in counts
+    assert " restart" in counts
+
+
+# -- Graphs and tables
+
+
+def test_values_are_beside_the_cursor_and_a_click_shows_a_series_alone(show, browser):
+    show("web", "wide", "light")
+    panel = browser.find_element(By.CSS_SELECTOR, '.panel[aria-label="Answers by status"]')
+    ActionChains(browser).move_to_element(panel.find_element(By.CLASS_NAME, "u-over")).perform()
+    assert "200 application" in panel.find_element(By.CLASS_NAME, "tip").text
+
+    series = panel.find_elements(By.CSS_SELECTOR, "tbody button")
+    assert len(series) > 1
+    series[0].click()
+    pressed = [
+        one.get_attribute("aria-pressed")
+        for one in panel.find_elements(By.CSS_SELECTOR, "tbody button")
+    ]
+    assert pressed == ["true", *["false"] * (len(series) - 1)]
+
+
+def test_a_panel_has_a_page_of_its_own(show, browser, eventually):
+    show("web", "wide", "light")
+    assert len(browser.find_elements(By.CLASS_NAME, "panel")) > 5
+    browser.find_element(By.CSS_SELECTOR, "[data-panel=answers-by-status]").click()
+    eventually(lambda: len(browser.find_elements(By.CLASS_NAME, "panel")) == 1)
+    assert "panel=answers-by-status" in browser.current_url
+    browser.back()
+    eventually(lambda: len(browser.find_elements(By.CLASS_NAME, "panel")) > 5)
+
+
+def test_a_page_prints_on_about_two_sheets(show, browser):
+    show("web", "wide", "dark")
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+    pages = base64.b64decode(printed["data"]).count(b"/Type /Page\n")
+    assert 1 <= pages <= 3
+
+
+# -- Alerts
+
+RULES = [
+    {
+        "alert": name,
+        "expr": "vector(1)",
+        "for": "1h" if name == "Pending" else "0s",
+        "labels": {"severity": "ticket", "host": "shop1"},
+        "annotations": {"summary": "shop1: it is tried", "dashboard": "web"},
+    }
+    for name in ("Silenced", "Muted", "Pending")
+]
+
+
+@pytest.fixture
+def alerts(host):
+    """Alerts that nobody gets: one is silenced, one muted by its hour, one pending."""
+    url = "--alertmanager.url=http://127.0.0.1:9093"
+    words = "--author=ann --comment='new disk' --duration=1h alertname=Silenced"
+    host.check_output(f"amtool {url} silence add {words}")
+    rules = json.dumps({"groups": [{"name": "screens", "rules": RULES}]})
+    host.check_output(f"echo {quote(rules)} > /etc/prometheus/rules/screens.yml")
+    host.check_output("systemctl reload prometheus")
+    yield
+    host.check_output("rm /etc/prometheus/rules/screens.yml && systemctl reload prometheus")
+
+
+def test_the_banner_and_the_status_say_what_nobody_gets(host, alerts, show, browser, eventually):
+    def banner():
+        show("web", "wide", "light")
+        return [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#alerts-list > li")]
+
+    def said(*words):
+        return any(all(word in line for word in words) for line in banner())
+
+    eventually(lambda: said("pending: ticket: Pending", "fires at", "if it lasts", "Dashboard"))
+    eventually(lambda: said("silenced: ticket: Silenced", "until", "by ann: new disk"))
+    eventually(lambda: said("muted: ticket: Muted", "at this time of day: always"))
+    assert said("Silence until", "alertname=Silenced")
+    status = host.run("jewelry-status").stdout
+    assert "by ann: new disk (alertname=Silenced)" in status

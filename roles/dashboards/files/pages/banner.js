@@ -14,6 +14,26 @@ const NOT_SENT = "NOT SENT to anyone: no channel takes it";
 const seconds = (time) => Date.parse(time) / 1000;
 const ended = (time) => !time || time.startsWith("0001");
 
+/**
+ * Return Alertmanager's alerts, of which it has one in the group of each receiver: with the channels
+ * that take it, and the windows that mute it in others.
+ */
+export function merged(groups) {
+  const found = new Map();
+  for (const { receiver, alerts } of groups) {
+    for (const alert of alerts) {
+      const { fingerprint, status } = alert;
+      if (!found.has(fingerprint)) {
+        found.set(fingerprint, { ...alert, channels: new Set(), windows: new Set() });
+      }
+      const { channels, windows } = found.get(fingerprint);
+      for (const window of status.mutedBy ?? []) windows.add(window);
+      if (!status.mutedBy?.length && receiver.name !== "none") channels.add(receiver.name);
+    }
+  }
+  return [...found.values()];
+}
+
 /** Return the alert at Alertmanager that a rule's alert is; it may have more labels there. */
 function counterpart(labels, known) {
   return known.find((one) =>
@@ -23,29 +43,22 @@ function counterpart(labels, known) {
 
 function delivery(found, known, silences) {
   if (!found) return { note: "Alertmanager does not have it yet" };
-  const { silencedBy = [], inhibitedBy = [], mutedBy = [] } = found.status;
+  const { silencedBy = [], inhibitedBy = [] } = found.status;
   const silence = silences.find(({ id }) => silencedBy.includes(id));
   if (silence) {
     const { endsAt, createdBy, comment } = silence;
-    return {
-      kind: "silenced",
-      note: `silenced until ${until(seconds(endsAt))} by ${createdBy}: ${comment}`,
-    };
+    const note = `silenced until ${until(seconds(endsAt))} by ${createdBy}: ${comment}`;
+    return { kind: "silenced", note };
   }
   if (inhibitedBy.length) {
     const causes = known.filter((one) => inhibitedBy.includes(one.fingerprint));
-    const names = new Set(causes.map((one) => one.labels.alertname));
-    return {
-      kind: "muted",
-      note: `muted, because it follows from ${[...names].join(", ") || "another alert"}`,
-    };
+    const names = [...new Set(causes.map((one) => one.labels.alertname))].join(", ");
+    return { kind: "muted", note: `muted, because it follows from ${names || "another alert"}` };
   }
-  if (mutedBy.length)
-    return { kind: "muted", note: `muted at this time of day: ${mutedBy.join(", ")}` };
-  const channels = [...new Set(found.receivers.map(({ name }) => name))].filter(
-    (name) => name !== "none",
-  );
-  return channels.length ? { note: `sent by ${channels.join(", ")}` } : { unsent: NOT_SENT };
+  const [channels, windows] = [found.channels, found.windows].map((one) => [...one].join(", "));
+  if (channels) return { note: `sent by ${channels}` };
+  if (windows) return { kind: "muted", note: `muted at this time of day: ${windows}` };
+  return { unsent: NOT_SENT };
 }
 
 function entryOf(rule, alert, known, silences) {
@@ -166,7 +179,7 @@ export async function showAlerts() {
   const place = byId("alerts-list");
   const asked = [
     ask("rules", { type: "alert" }),
-    askAlertmanager("alerts"),
+    askAlertmanager("alerts/groups"),
     askAlertmanager("silences"),
   ];
   const [rules, alerts, silences] = await Promise.allSettled(asked);
@@ -174,7 +187,7 @@ export async function showAlerts() {
     place.replaceChildren(textItem("critical", `✖ Alerts are not known. ${rules.reason.message}`));
     return [["Alerts", "not known"]];
   }
-  const known = alerts.value ?? null;
+  const known = alerts.value ? merged(alerts.value) : null;
   const active = (silences.value ?? []).filter(({ status }) => status.state === "active");
   const found = entries(rules.value.groups, known, active);
   const items = [...summary(found), ...alertItems(found), ...active.map(silenceItem)];
