@@ -58,7 +58,7 @@ spec.loader.exec_module(check_settings)
 def of_roles(**settings):
     """Return what is wrong with the roles' changed variables on a machine of 2000 MB."""
     known = {name: value for name, value in defaults().items() if "{{" not in str(value)}
-    return check_settings.of_roles(known | settings, ROLES, 2000)
+    return check_settings.of_roles(known | settings, ROLES, 2000, "shop.example.org")
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ def faults():
             settings=defaults() | settings,
             memory_mb=memory_mb,
             ssh_port=22,
+            domain="shop.example.org",
         )
         assert done.returncode == 0, done.stderr
         assert PASSWORD not in done.stdout
@@ -141,6 +142,10 @@ def test_what_a_service_would_not_understand(settings, words):
         ({"grafana_address": "127.0.0.1:9100", "grafana_package_file": "/a.deb"}, "Port 9100"),
         ({"postgresql_port": 22}, "Port 22 is used twice, by `ssh` and `postgresql_port`"),
         ({"nginx_prometheus_address": "127.0.0.1:9190"}, "`prometheus_address` is 127.0.0.1:9090"),
+        (
+            {"nginx_server_names": ["www.example.org"]},
+            "lacks shop.example.org, the `jewelry_domain",
+        ),
         ({"postgresql_memory_mb": 1500}, "leave nothing of the machine's 2000 MB"),
         ({"prometheus_interval": "2m"}, "`prometheus_interval` is 2m"),
         ({"alerts_disk_free_critical": 0.2}, "(0.2) is not below `alerts_disk_free_low`"),
@@ -222,7 +227,7 @@ def pem(key, password=None):
 def judge(certificate, key, name="shop.example.org"):
     """Return what the preflight says of a certificate and its key."""
     done = ask(
-        "check_certificate.py", certificate=certificate.decode(), key=key.decode(), name=name
+        "check_certificate.py", certificate=certificate.decode(), key=key.decode(), names=[name]
     )
     assert "PRIVATE KEY-----\n" not in done.stderr
     assert (done.returncode == 0) == (done.stderr == "")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Say in words why nginx or browsers would refuse a certificate.
 
-Reads from standard input, as JSON: `certificate` and `key` (PEM) and the site's `name`. The exit
+Reads from standard input, as JSON: `certificate` and `key` (PEM) and the site's `names`. The exit
 status is 0 if all is well.
 """
 
@@ -27,7 +27,7 @@ def covers(certificate, name):
         return bool(wanted & {one.lower() for one in names.get_values_for_type(x509.DNSName)})
 
 
-def fault(certificate, key, name):
+def fault(certificate, key, names):
     """Return what is wrong, or nothing."""
     try:
         chain = x509.load_pem_x509_certificates(certificate.encode())
@@ -47,8 +47,11 @@ def fault(certificate, key, name):
             "`nginx_certificate_key` does not fit `nginx_certificate`: name the key that the"
             " certificate was made with; the site's own certificate must be the first of its file."
         )
-    if not covers(chain[0], name):
-        return f"`nginx_certificate` is not for {name}, the `jewelry_domain`: browsers refuse it."
+    if missing := sorted(name for name in names if not covers(chain[0], name)):
+        return (
+            f"`nginx_certificate` is not for {', '.join(missing)}, of `jewelry_domain` and"
+            " `nginx_server_names`: browsers refuse it."
+        )
     end = chain[0].not_valid_after_utc
     if end < datetime.datetime.now(datetime.UTC):
         return (

@@ -3,7 +3,7 @@
 
 Reads from standard input, as JSON: `source` (the application's folder), `roles` (the roles'
 folder), `environment` (of the application), `settings` (the roles' variables), `memory_mb`,
-`ssh_port`.
+`ssh_port`, `domain`.
 Prints a JSON list of what is wrong, in words that hold no value of a secret.
 """
 
@@ -133,6 +133,16 @@ def references(settings):
             )
 
 
+def names(settings, domain):
+    """Yield that the site would not answer to its own name."""
+    served = settings.get("nginx_server_names", [domain])
+    if domain not in served:
+        yield (
+            f"`nginx_server_names` ({', '.join(served)}) lacks {domain}, the `jewelry_domain`:"
+            " add it, it is the name that probes and links use"
+        )
+
+
 def memory(settings, machine):
     """Yield the memory settings that do not fit the machine or the processes."""
     redis = sum(int(one["max_memory_mb"]) for one in settings["redis_instances"].values())
@@ -220,7 +230,7 @@ def processes(settings, machine, django, gunicorn):
             yield f"{first} ({shorter} s) must be below {second} ({longer} s), or tasks run twice"
 
 
-def of_roles(settings, roles, machine, ssh=22):
+def of_roles(settings, roles, machine, domain, ssh=22):
     """Return what is wrong with the roles' variables; what cannot be read is named first."""
     return (
         list(types(settings, options(roles)))
@@ -228,6 +238,7 @@ def of_roles(settings, roles, machine, ssh=22):
         or [
             *ports(settings, ssh),
             *references(settings),
+            *names(settings, domain),
             *memory(settings, machine),
             *monitoring(settings),
         ]
@@ -240,7 +251,7 @@ def main():
     machine = int(given["memory_mb"])
     # Defaults that Ansible computes are right by themselves.
     settings = {k: v for k, v in given["settings"].items() if "{{" not in str(v)}
-    faults = of_roles(settings, given["roles"], machine, given["ssh_port"])
+    faults = of_roles(settings, given["roles"], machine, given["domain"], given["ssh_port"])
     try:
         django, gunicorn = application(given["source"], given["environment"])
     except ModuleNotFoundError as error:
