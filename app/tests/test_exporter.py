@@ -26,8 +26,8 @@ from apps.monitoring import exporter, registry
 from apps.sales import metrics
 from apps.sales.services import sell
 from tests.conftest import make_item, make_tenant, make_user
+from tests.processes import APP, Service, eventually
 from tests.services import free_port
-from tests.test_sharing import APP, Service, eventually
 
 
 def values(families, name: str) -> dict[tuple, float]:

@@ -14,9 +14,8 @@ from apps.core import login
 from apps.core.limits import Limit
 from apps.core.models import RateLimit, User
 from apps.core.tasks import clean_logins
-from tests.conftest import PLAIN_STATIC_FILES, make_user
-from tests.test_prometheus_monitoring import rises
-from tests.test_sales import at_once
+from tests.conftest import PLAIN_STATIC_FILES, at_once, make_user
+from tests.scraping import rises
 
 TOKEN = "/api/v1/token/"
 PASSWORD, WRONG = "correct horse", "battery staple"

@@ -13,8 +13,8 @@ import pytest
 
 from config.celery import app
 from config.log import OneLineFormatter, request_id, task_id
+from tests.processes import APP, eventually
 from tests.tasks import fine
-from tests.test_sharing import APP, eventually
 
 LINE = re.compile(r"(<[2-7]>)?(DEBUG|INFO|WARNING|ERROR|CRITICAL) [\w.]+: .+")
 

@@ -1,17 +1,14 @@
 """Every number that a web process counts is there, and moves when it should (seen at /metrics)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from django.core.cache import cache
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from prometheus_client import REGISTRY
-from prometheus_client.parser import text_string_to_metric_families
 
 from apps.monitoring import files
 from tests.conftest import make_item, make_tenant
+from tests.scraping import Samples, rises, scrape, value
 from tests.services import free_port
 
 pytestmark = pytest.mark.django_db
@@ -49,31 +46,6 @@ HISTOGRAMS = {
     "django_http_responses_body_total_bytes": {},
     "django_db_query_duration_seconds": DATABASE,
 }
-
-Samples = dict[tuple[str, frozenset], float]
-
-
-def scrape(client) -> Samples:
-    """All samples of /metrics, as Prometheus would read them."""
-    families = text_string_to_metric_families(client.get("/metrics").content.decode())
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in families
-        for sample in family.samples
-    }
-
-
-def value(samples: Samples, name: str, **labels: str) -> float | None:
-    return samples.get((name, frozenset(labels.items())))
-
-
-@contextmanager
-def rises(client, by: float, name: str, **labels: str) -> Iterator[None]:
-    """The sample is there before the block, and higher by that much after it."""
-    before = value(scrape(client), name, **labels)
-    assert before is not None, name
-    yield
-    assert value(scrape(client), name, **labels) - before == by, name
 
 
 @pytest.fixture

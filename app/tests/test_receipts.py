@@ -20,8 +20,8 @@ from apps.sales.models import Sale
 from apps.sales.services import sell, void
 from apps.sales.tasks import receipt, send_receipt, send_unsent_receipts
 from tests.conftest import make_item, queued, work_off, worker
+from tests.processes import eventually
 from tests.services import free_port
-from tests.test_sharing import eventually
 
 CUSTOMER = "customer@example.com"
 APP = Path(__file__).resolve().parents[1]

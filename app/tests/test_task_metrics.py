@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY, Metric
 
 from apps.monitoring import beat, files, slots, tasks
 from config.celery import app
+from tests.processes import APP, eventually
 from tests.tasks import again, deaf, fine, unwanted, wrong
-from tests.test_sharing import APP, eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
 NODE = "worker@here"

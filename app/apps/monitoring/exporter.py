@@ -77,8 +77,6 @@ class JobCollector:
     def __init__(self, directory: Path, services: list[str], sources: list[Source]) -> None:
         self._directory, self._services, self._sources = directory, services, sources
         self._broken = dict.fromkeys(services, 0)
-        for source in sources:
-            source.start()
 
     def collect(self) -> Iterator[Metric]:
         """All families; called by prometheus_client at each scrape."""
@@ -254,11 +252,16 @@ def queues() -> list[Metric]:
 
 
 def registries(directory: Path, nodes: list[str]) -> dict[str, CollectorRegistry]:
-    """What each job scrapes. `nodes` are the names of the Celery workers that should run here."""
+    """Start the sources, and return what each job scrapes.
+
+    `nodes` are the names of the Celery workers that should run here.
+    """
     of_database = [Source("migrations", _of_database(migration_counts), 30)]
-    for source, queries in registry.queries.items():
-        of_database.append(Source(source, _of_database(*queries), 30))
+    for name, queries in registry.queries.items():
+        of_database.append(Source(name, _of_database(*queries), 30))
     of_broker = [Source("queues", queues, 5)]
+    for source in (*of_database, *of_broker):
+        source.start()
     collectors = {
         "django": DjangoCollector(directory, ["web"], of_database),
         "celery": CeleryCollector(directory, ["web", "worker", "beat"], of_broker, nodes=nodes),
