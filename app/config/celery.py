@@ -1,7 +1,6 @@
 """Celery's application: `celery -A config worker`, `celery -A config beat`.
 
-Whoever defines a task imports it from here, so nobody loads Celery for nothing: the exporter, which
-reads the settings too, does without.
+Modules that define tasks import it from here.
 """
 
 import os
@@ -16,7 +15,7 @@ from config import log
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("jewelry")
-app.Task.Request = "apps.monitoring.tasks:CountedRequest"
+app.Task.Request = "apps.monitoring.worker:CountedRequest"
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 tasks.connect()

@@ -13,14 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from celery import Task, signals
-from celery.worker.request import Request
 from prometheus_client import Counter, Gauge, Histogram
 
 from apps.monitoring import sharing
 
 LABELS = ("name", "hostname", "queue_name")
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 SENT_AT = "jewelry_sent_at"  # message header: when it was published, seconds since the epoch
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 sent = Counter("celery_task_sent", "Tasks published.", LABELS)
 received = Counter("celery_task_received", "Tasks that the worker took from its queue.", LABELS)
@@ -78,7 +77,7 @@ def connect() -> None:
         signal.connect(receiver, dispatch_uid=f"metrics-{receiver.__name__}")
 
 
-def _labels(name: str, request: Any) -> tuple[str, str, str]:
+def labels_of(name: str, request: Any) -> tuple[str, str, str]:
     """The labels of a task; its queue is the default one where the request does not tell."""
     queue = (getattr(request, "delivery_info", None) or {}).get("routing_key")
     return name, _node, queue or "celery"
@@ -117,16 +116,6 @@ def _worker_set_up(sender: str, instance: Any, **kwargs) -> None:
         sent.labels(name, platform.node(), queue)
 
 
-class CountedRequest(Request):
-    """A task in the worker. Celery has no signal for those that are rejected."""
-
-    def reject(self, requeue: bool = False) -> None:
-        """Give the message back, or drop it."""
-        if not self.acknowledged:
-            rejected.labels(*_labels(self.name, self)).inc()
-        super().reject(requeue)
-
-
 def _process_started(**kwargs) -> None:
     sharing.join()
 
@@ -136,11 +125,11 @@ def _heartbeat(**kwargs) -> None:
 
 
 def _received(request: Any, **kwargs) -> None:
-    received.labels(*_labels(request.name, request)).inc()
+    received.labels(*labels_of(request.name, request)).inc()
 
 
 def _started(sender: Task, task_id: str, **kwargs) -> None:
-    labels = _labels(sender.name, sender.request)
+    labels = labels_of(sender.name, sender.request)
     started.labels(*labels).inc()
     active.labels(_node).set(1)
     due, eta = sender.request.get(SENT_AT), sender.request.get("eta")
@@ -153,25 +142,25 @@ def _started(sender: Task, task_id: str, **kwargs) -> None:
 
 
 def _succeeded(sender: Task, **kwargs) -> None:
-    succeeded.labels(*_labels(sender.name, sender.request)).inc()
+    succeeded.labels(*labels_of(sender.name, sender.request)).inc()
 
 
 def _failed(sender: Task, task_id: str, exception: BaseException, **kwargs) -> None:
     if task_id in _failures:  # Celery tells twice of a task that was stopped at its time limit
         return
     _failures.append(task_id)
-    failed.labels(*_labels(sender.name, sender.request), type(exception).__name__).inc()
+    failed.labels(*labels_of(sender.name, sender.request), type(exception).__name__).inc()
 
 
 def _retried(sender: Task, request: Any, **kwargs) -> None:
-    retried.labels(*_labels(sender.name, request)).inc()
+    retried.labels(*labels_of(sender.name, request)).inc()
 
 
 def _revoked(sender: Task, request: Any, **kwargs) -> None:
-    revoked.labels(*_labels(sender.name, request)).inc()
+    revoked.labels(*labels_of(sender.name, request)).inc()
 
 
 def _ended(sender: Task, task_id: str, **kwargs) -> None:
     active.labels(_node).set(0)
     if began := _began.pop(task_id, None):
-        runtime.labels(*_labels(sender.name, sender.request)).observe(time.monotonic() - began)
+        runtime.labels(*labels_of(sender.name, sender.request)).observe(time.monotonic() - began)
