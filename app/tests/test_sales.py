@@ -179,7 +179,7 @@ def during_a_sale(user, item, monkeypatch):
 
     def slow(**line):
         in_the_middle.set()
-        time.sleep(0.3)
+        time.sleep(1)
         return create(**line)
 
     monkeypatch.setattr(services.SaleLine.objects, "create", slow)
