@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 REPOSITORY = Path(__file__).parents[1]
 ROLES = REPOSITORY / "roles"
 PASSWORD = "s3cr3t-p4ss"
+REDIS = ("port", "max_memory_mb", "policy", "persistent")
 
 ENVIRONMENT = {
     "DJANGO_SECRET_KEY": "fA9-" * 20 + "zQxW7uK1",
@@ -116,6 +117,11 @@ def test_what_the_application_refuses(faults, environment, words):
         ({"redis_instances": {"a": {"port": 1}}}, "`redis_instances` lacks max_memory_mb, persis"),
         ({"redis_instances": {}}, "`redis_instances` lacks broker, cache, which the application"),
         ({"redis_instances": "broker"}, "`redis_instances` is no dict"),
+        (
+            {"redis_instances": {"a": dict.fromkeys(REDIS, 1) | {"port": "x"}}},
+            "`redis_instances` says x for port of a",
+        ),
+        ({"firewall_ssh_from": ["999.1.1.1"]}, "`firewall_ssh_from` holds 999.1.1.1, which is no"),
         ({"worker_concurrency": "many"}, "`worker_concurrency` is no int, such as 2"),
         ({"alerts_cpu_high": "90%"}, "`alerts_cpu_high` is no float, such as 0.9"),
         ({"prometheus_retention_time": 30}, "`prometheus_retention_time` is 30, which its service"),

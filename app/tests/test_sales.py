@@ -171,26 +171,43 @@ def test_sales_in_opposite_order_do_not_deadlock(user, tenant):
     assert stocks() == {"A": 30, "B": 30}
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_new_price_does_not_bring_sold_pieces_back(api, user, item, monkeypatch):
-    # While the sale is in the middle, the PATCH must wait rather than read the old stock.
+@pytest.fixture
+def during_a_sale(user, item, monkeypatch):
+    """Return a function that calls another one while five pieces are being sold."""
     create = SaleLine.objects.create
     in_the_middle = threading.Event()
 
     def slow(**line):
         in_the_middle.set()
-        time.sleep(0.3)
+        time.sleep(1)
         return create(**line)
 
     monkeypatch.setattr(services.SaleLine.objects, "create", slow)
 
-    def change():
-        assert in_the_middle.wait(10)
-        return api.patch(f"/api/v1/items/{item.pk}/", {"price": "1.00"}).status_code
+    def do(call):
+        def wait_and_call():
+            assert in_the_middle.wait(10)
+            return call()
 
-    _, status = at_once(lambda: sell(user, {item.sku: 5}), change)
+        return at_once(lambda: sell(user, {item.sku: 5}), wait_and_call)[1]
+
+    return do
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_price_does_not_bring_sold_pieces_back(api, item, during_a_sale):
+    """The PATCH must wait for the sale rather than read the old stock."""
+    change = {"price": "1.00"}
+    answer = during_a_sale(lambda: api.patch(f"/api/v1/items/{item.pk}/", change))
     item.refresh_from_db()
-    assert (status, item.price, item.stock) == (200, Decimal("1.00"), 0)
+    assert (answer.status_code, item.price, item.stock) == (200, Decimal("1.00"), 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_item_that_is_being_sold_cannot_be_deleted(api, item, during_a_sale):
+    answer = during_a_sale(lambda: api.delete(f"/api/v1/items/{item.pk}/"))
+    assert answer.status_code == 409
+    assert stocks() == {item.sku: 0}
 
 
 # -- Receipts (more: test_receipts.py)

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from apps.inventory.models import Item
+from apps.inventory.models import MOST_PIECES, Item
 from apps.sales import metrics
 from apps.sales.models import Sale, SaleVoid
 from apps.sales.services import VoidAlready, sell, void
@@ -45,6 +45,18 @@ def test_a_void_needs_a_reason(api, sale, body):
 
 def test_another_tenants_sale_cannot_be_voided(other_api, sale):
     assert other_api.post(f"{SALES}{sale.pk}/void/", {"reason": "x"}).status_code == 404
+    assert not SaleVoid.objects.exists()
+
+
+def test_a_stock_without_room_is_named(api, admin, sale):
+    Item.objects.filter(sku="A").update(stock=MOST_PIECES - 1)
+    answer = api.post(f"{SALES}{sale.pk}/void/", {"reason": "x"})
+    assert answer.status_code == 409
+    assert f"The stock of A would be more than {MOST_PIECES} pieces" in answer.json()["detail"]
+    page = admin.post("/admin/sales/salevoid/add/", {"sale": sale.pk, "reason": "x"})
+    assert page.status_code == 200
+    assert "The stock of A would be more than" in page.content.decode()
+    assert stocks() == {"A": MOST_PIECES - 1, "B": 4}
     assert not SaleVoid.objects.exists()
 
 

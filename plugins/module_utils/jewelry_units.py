@@ -15,9 +15,12 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 RECORDS = Path("/run/jewelry-units")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+RELEASE = re.compile(r"/srv/jewelry/releases/([^/]+)/")
 PROPERTIES = (
     "LoadState,ActiveState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,"
     "EnvironmentFiles,InvocationID,InactiveExitTimestampMonotonic"
@@ -133,6 +136,21 @@ def replaced():
         except (FileNotFoundError, ProcessLookupError, IndexError):
             continue  # it has just ended
     return {unit: sorted(files) for unit, files in found.items()}
+
+
+def releases(unit):
+    """Return the ids of the application's releases that a unit's processes run."""
+    command = ["systemctl", "show", "--property=ControlGroup", "--value", "--", unit]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    if not (group := said.strip().lstrip("/")):
+        return set()
+    found = set()
+    with suppress(FileNotFoundError):  # the unit has just ended
+        for pid in (CONTROL_GROUPS / group / "cgroup.procs").read_text().split():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+                found.update(RELEASE.findall(command.split("\0")[0]))
+    return found
 
 
 def remember_start(unit):

@@ -108,7 +108,7 @@ class ItemViewSet(StrictQuery, ModelViewSet):
         """Delete the item unless a sale needs it."""
         try:
             instance.delete()
-        except ProtectedError as error:
+        except (ProtectedError, IntegrityError) as error:  # sold long ago, or in this moment
             raise Conflict("The item was sold already: set its stock to 0 instead.") from error
 
 

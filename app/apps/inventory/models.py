@@ -13,6 +13,7 @@ from apps.core.models import Tenant
 KARATS = (8, 9, 10, 14, 18, 20, 21, 22, 24)
 NOT_MOVED = "An item cannot be moved to another tenant."
 items_changed = Signal()  # with `tenant_ids`
+MOST_PIECES = 2**31 - 1  # what a column of PostgreSQL's type integer holds
 LOW_STOCK = Q(stock__lte=F("low_stock_level"))  # the items that shops should order again
 STOCK_VALUE = {"items": Count("pk"), "pieces": Sum("stock"), "value": Sum(F("stock") * F("price"))}
 

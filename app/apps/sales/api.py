@@ -1,5 +1,6 @@
 """/api/v1/sales/"""
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django_filters import FilterSet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -131,7 +132,7 @@ class SaleViewSet(
     @action(["POST"], detail=True, serializer_class=VoidSerializer)
     @idempotent
     def void(self, request, *args, **kwargs) -> Response:
-        """Void the sale, with a reason; 409 if it was voided before."""
+        """Void the sale, with a reason; 409 if it was voided before or the stock has no room."""
         sale = self.get_object()
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -139,4 +140,6 @@ class SaleViewSet(
             void(sale, request.user, serializer.validated_data["reason"])
         except VoidAlready as error:
             raise Conflict("The sale was voided before.") from error
+        except ValidationError as error:
+            raise Conflict(error.message) from error
         return Response(SaleSerializer(self.get_object()).data)

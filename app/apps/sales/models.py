@@ -1,13 +1,14 @@
 """Sales, their lines, and what was voided."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django_prometheus.models import ExportModelOperationsMixin
 
 from apps.core.models import Tenant
-from apps.inventory.models import Item
+from apps.inventory.models import MOST_PIECES, Item
 
 
 class Sale(
@@ -113,6 +114,15 @@ class SaleVoid(
 
     def __str__(self) -> str:
         return f"{self.sale}, void"
+
+    def clean(self) -> None:
+        """Refuse a void whose pieces the stock has no room for."""
+        lines = SaleLine.objects.filter(sale=self.sale_id)
+        if full := lines.filter(item__stock__gt=MOST_PIECES - F("quantity")):
+            raise ValidationError(
+                f"The stock of {', '.join(line.sku for line in full)} would be more than"
+                f" {MOST_PIECES} pieces: lower it first."
+            )
 
 
 class ReceiptCounter(models.Model):

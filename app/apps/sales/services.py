@@ -78,15 +78,19 @@ def sell(sold_by: User, quantities: dict[str, int], customer_email: str = "") ->
 def void(sale: Sale, voided_by: User, reason: str) -> SaleVoid:
     """Let the sale count no more: its pieces are in stock again, its receipt is not sent.
 
-    Raises VoidAlready, and has then written nothing.
+    Raises VoidAlready, or ValidationError if the stock has no room, and has then written nothing.
     """
     sale = Sale.objects.select_for_update().get(pk=sale.pk)
     if SaleVoid.objects.filter(sale=sale).exists():
         raise VoidAlready
     quantities = dict(sale.lines.values_list("item", "quantity"))
     # In the order in which sales lock them.
-    for item in Item.objects.select_for_update().filter(pk__in=quantities).order_by("pk"):
+    items = list(Item.objects.select_for_update().filter(pk__in=quantities).order_by("pk"))
+    sale_void = SaleVoid(sale=sale, voided_by=voided_by, reason=reason)
+    sale_void.clean()
+    for item in items:
         item.stock += quantities[item.pk]
         item.save(update_fields=["stock"])
     transaction.on_commit(lambda: count_void(sale.tenant, sale.total), robust=True)
-    return SaleVoid.objects.create(sale=sale, voided_by=voided_by, reason=reason)
+    sale_void.save(force_insert=True)
+    return sale_void

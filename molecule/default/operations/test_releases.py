@@ -38,17 +38,27 @@ def deploy(play, source, tmp_path):
 
 @pytest.fixture
 def variant(host):
-    """Return a function that activates the live release with a change, a command for the shell."""
+    """Return a function that activates the live release with a change, a command for the shell.
+
+    It may be killed as soon as the release is served; then the same command runs again.
+    """
     live = "$(readlink -f /srv/jewelry/live)"
     folder = "/srv/jewelry/releases/0.0.0-variant"
 
-    def activate(command):
+    def activate(command, is_killed=False):
         host.check_output(
             f"cp -a {live} {folder} && cd {folder} && rm .served && touch .installed &&"
             f" sed -i s,{live}/,{folder}/, $(grep -lI ^#! bin/*) &&"
             f" cd lib/python3*/site-packages && {command}"
         )
-        return host.run("jewelry-release activate 0.0.0-variant --watch 10")
+        run = "jewelry-release activate 0.0.0-variant --watch 10"
+        if is_killed:
+            host.check_output(
+                f"{run} > /dev/null 2>&1 & timeout 60 sh -c"
+                " 'until readlink /srv/jewelry/live | grep -q variant; do sleep 0.1; done';"
+                " sleep 1; kill -KILL $!"
+            )
+        return host.run(run)
 
     yield activate
     host.check_output(f"rm -rf {folder}")
@@ -212,7 +222,10 @@ def test_release_whose_schedule_crashes_goes_back(host, variant, eventually):
 
 
 def test_release_whose_pages_fail_goes_back(host, site, secret, variant):
-    """A stranger, who asks before the switch, does not see it: he is refused before."""
+    """Also if it is interrupted while it is watched.
+
+    A stranger, who asks before the switch, does not see it: he is refused before.
+    """
     before = served(host)
     credentials = {"username": "demo-aurum", "password": secret("demo_password")}
     token = site("POST", "/api/v1/token/", credentials)[1]["token"]
@@ -226,14 +239,58 @@ def test_release_whose_pages_fail_goes_back(host, site, secret, variant):
     visitor = threading.Thread(target=visit)
     visitor.start()
     try:
-        done = variant("echo 'SaleViewSet.list = lambda *_, **__: 1 / 0' >> apps/sales/api.py")
+        broken = "echo 'SaleViewSet.list = lambda *_, **__: 1 / 0' >> apps/sales/api.py"
+        done = variant(broken, is_killed=True)
     finally:
         stop.set()
         visitor.join()
 
     assert done.rc != 0
+    assert f"{Path(before[0]).name} is served. " in done.stderr
     assert "were server errors (5xx)" in done.stderr
     assert served(host) == before
+    for unit in ("jewelry-worker", "jewelry-beat", "jewelry-metrics"):
+        assert tasks_release(host, unit) == before[0]
+
+
+def test_activation_that_cannot_write_is_completed_by_the_next(host, variant):
+    """The worker's settings cannot be written, as on a full disk; nor when everything goes back."""
+    before = served(host)
+    obstacle = "/etc/jewelry/.jewelry-worker.env.new"
+    host.check_output(f"mkdir {obstacle}")
+    try:
+        done = variant("true")
+    finally:
+        host.check_output(f"rmdir {obstacle}")
+    assert done.rc != 0
+    assert f"going back to {Path(before[0]).name} failed too" in done.stderr
+    assert "Traceback" not in done.stderr
+
+    again = host.run("jewelry-release activate 0.0.0-variant --watch 1")
+
+    assert again.rc == 0, again.stderr
+    units = ("jewelry-worker", "jewelry-beat", "jewelry-metrics")
+    assert {tasks_release(host, unit) for unit in units} == {"releases/0.0.0-variant"}
+    assert "rolled back" in host.check_output("jewelry-release rollback")
+    assert served(host)[0] == before[0]
+    # Somebody who asks twice, or whose connection was cut, does not go back twice.
+    assert "to go back further" in host.check_output("jewelry-release rollback")
+    assert served(host)[0] == before[0]
+    assert {tasks_release(host, unit) for unit in units} == {before[0]}
+    assert not host.file("/etc/jewelry/.trial.json").exists
+
+
+def test_unit_that_runs_another_release_than_its_link_says_is_restarted(host, variant):
+    release = Path(served(host)[0]).name
+    variant("touch config/settings.py; rm ../../../.installed")  # a copy that is not activated
+    host.check_output(
+        "ln -sfn releases/0.0.0-variant /srv/jewelry/worker; systemctl restart jewelry-worker;"
+        f" ln -sfn releases/{release} /srv/jewelry/worker"
+    )
+
+    assert "activated" in host.check_output(f"jewelry-release activate {release} --watch 0")
+
+    assert tasks_release(host, "jewelry-worker") == f"releases/{release}"
 
 
 def test_new_release_and_rollback_lose_no_request(host, play, source, deploy, customers):

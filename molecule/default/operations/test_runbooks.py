@@ -95,7 +95,7 @@ def test_commands_run(host, pages):
 
 
 def test_commands_that_mend_can_be_typed(host):
-    """The machine has their programs; the shell parses them. They change it, so they are not run."""
+    """The machine has their programs; the shell parses them. They are not run: they change it."""
     commands = {command for path in PAGES for command in remedies(path)}
     commands = [command for command in sorted(commands) if not command.startswith(".venv/")]
     assert len(commands) > 50

@@ -36,7 +36,8 @@ def test_a_process_of_another_release_is_named(status_with):
 def test_a_process_of_a_replaced_program_is_named(status_with):
     done = status_with("updated")
     assert done.rc == 1, done.stdout
-    assert "jewelry-worker.service runs files that an update has replaced" in done.stdout
+    words = "jewelry-worker.service runs files that an update has replaced: run site.yml"
+    assert words in done.stdout
 
 
 def test_every_unit_of_the_application_shows_the_release_that_it_runs(host):

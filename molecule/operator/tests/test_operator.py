@@ -186,6 +186,36 @@ def test_name_that_does_not_lead_here_yet_is_said_and_is_no_fault(as_root, event
     assert f"this machine has {own}" in status.stdout
 
 
+def test_database_follows_another_time_zone(as_root, play):
+    def zones(*more):
+        done = play(INVENTORY, "site.yml", "--tags", "base,postgresql", *more)
+        assert done.returncode == 0, done.stdout
+        ask = "runuser -u postgres -- psql -tA -c 'SHOW timezone' -c 'SHOW log_timezone'"
+        return as_root.check_output(ask).split()
+
+    assert zones("-e", "jewelry_timezone=Asia/Kolkata") == ["Asia/Kolkata", "Asia/Kolkata"]
+    assert zones() == ["Etc/UTC", "Etc/UTC"]
+
+
+def test_worker_keeps_its_name_when_the_machine_gets_another(as_root, page, eventually):
+    def workers():
+        return set(re.findall(r"^celery_worker_up{.*", page("celery"), re.MULTILINE))
+
+    before = workers()
+    main = "systemctl show --value --property=MainPID jewelry-worker"
+    first = as_root.check_output(main)
+    as_root.check_output("hostnamectl set-hostname other")
+    try:
+        as_root.check_output("systemctl kill --signal=KILL jewelry-worker")
+        eventually(lambda: as_root.check_output(main) not in ("0", first))
+        eventually(lambda: as_root.service("jewelry-worker").is_running)
+        assert as_root.check_output("hostname") == "other"
+        eventually(lambda: workers() == before)
+    finally:
+        as_root.check_output(f"hostnamectl set-hostname {MACHINE}")
+    assert len(before) == 1
+
+
 def test_probes_trust_the_certificate_in_use(as_root, play):
     own = play(INVENTORY, "site.yml", "--tags", "nginx", "-e", "nginx_certificate=")
     assert own.returncode == 0, own.stdout

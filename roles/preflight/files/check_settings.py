@@ -9,6 +9,7 @@ Prints a JSON list of what is wrong, in words that hold no value of a secret.
 
 import functools
 import importlib
+import ipaddress
 import itertools
 import json
 import os
@@ -97,8 +98,16 @@ def forms(settings, roles):
     for name, instance in settings["redis_instances"].items():
         if missing := {"port", "max_memory_mb", "policy", "persistent"} - set(instance):
             yield f"`redis_instances` lacks {', '.join(sorted(missing))} for {name}"
+        for key in {"port", "max_memory_mb"} & set(instance):
+            if not re.fullmatch("[0-9]+", str(instance[key])):
+                yield f"`redis_instances` says {instance[key]} for {key} of {name}: a number, say"
     if missing := {"broker", "cache"} - set(settings["redis_instances"]):
         yield f"`redis_instances` lacks {', '.join(sorted(missing))}, which the application needs"
+    for network in settings.get("firewall_ssh_from", []):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            yield f"`firewall_ssh_from` holds {network}, which is no network: 192.0.2.0/24, say"
 
 
 def ports(settings, ssh):
