@@ -1,9 +1,7 @@
 """Ansible's module `config_files` writes a role's files, in one step and only if they are valid."""
 
-import grp
 import json
 import os
-import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -36,11 +34,10 @@ def role(tmp_path):
 @pytest.fixture
 def config_files(tmp_path, role):
     """Return a function that runs the module with arguments; it gives the result of the task."""
-    own = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
 
     def run(*options, shop="Aurum", **arguments):
         (role / "tasks").mkdir(exist_ok=True)
-        task = {"name": "Configure", "config_files": own | arguments}
+        task = {"name": "Configure", "config_files": arguments}
         (role / "tasks/main.yml").write_text(yaml.safe_dump([task]))
         play = {"hosts": "localhost", "gather_facts": False, "connection": "local"}
         play |= {"roles": ["shop"], "vars": {"shop": shop}}

@@ -25,14 +25,16 @@ class ActionModule(ActionBase):
                 "tree": {"type": "path"},
                 "tree_path": {"type": "path"},
                 "only": {"type": "list", "elements": "path", "default": []},
-                "owner": {"type": "str", "default": "root"},
-                "group": {"type": "str", "default": "root"},
+                "owner": {"type": "str"},
+                "group": {"type": "str"},
                 "mode": {"type": "str", "default": "0644"},
+                "validate": {"type": "str"},
             },
             required_together=[("tree", "tree_path")],
         )
         common = {name: given[name] for name in ATTRIBUTES}
-        files = [common | self._entry(entry) for entry in given["files"]]
+        check = {"validate": given["validate"]}
+        files = [common | check | self._entry(entry) for entry in given["files"]]
         contents = {file["path"]: self._content(file, task_vars) for file in files}
         if given["tree"]:
             tree = self._tree(Path(given["tree"]), given["tree_path"])
@@ -89,7 +91,11 @@ class ActionModule(ActionBase):
         try:
             template = self._find_needle("templates", f"{path.removesuffix('.j2')}.j2")
         except AnsibleError:
-            return Path(self._find_needle("files", path)).read_bytes()
+            plain = self._loader.get_real_file(self._find_needle("files", path))
+            try:
+                return Path(plain).read_bytes()
+            finally:
+                self._loader.cleanup_tmp_file(plain)
         text = self._loader.get_text_file_contents(template)
         folders = [*task_vars.get("ansible_search_path", []), str(Path(template).parent)]
         templar = self._templar.copy_with_new_env(

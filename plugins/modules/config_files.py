@@ -37,7 +37,7 @@ options:
   folders:
     description:
       - Folders with an owner, group or mode of their own, or that are to be there in any case.
-      - Others on the way to a file are made when they are missing, and belong to root.
+      - Others on the way to a file are made when they are missing.
     type: list
     elements: raw
     default: []
@@ -53,17 +53,18 @@ options:
     elements: path
     default: []
   owner:
-    description: Owner of the files.
+    description: Owner of the files; the user who writes them, if it is not given.
     type: str
-    default: root
   group:
-    description: Group of the files.
+    description: Group of the files; that of the user who writes them, if it is not given.
     type: str
-    default: root
   mode:
     description: Mode of the files.
     type: str
     default: '0644'
+  validate:
+    description: A command that refuses a wrong file, for all of them.
+    type: str
 attributes:
   check_mode:
     support: full
@@ -82,8 +83,8 @@ EXAMPLES = """
 
 ENTRY = {
     "path": {"type": "path", "required": True},
-    "owner": {"type": "str", "required": True},
-    "group": {"type": "str", "required": True},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
     "mode": {"type": "str", "required": True},
 }
 FILE = {
@@ -100,10 +101,12 @@ class Missing(Exception):
 
 def wanted(entry):
     """Return the numbers of owner and group and the mode that an entry is to have."""
+    owner, group = entry["owner"], entry["group"]
     try:
-        owner, group = pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
+        owner = pwd.getpwnam(owner).pw_uid if owner else os.geteuid()
+        group = grp.getgrnam(group).gr_gid if group else os.getegid()
     except KeyError as missing:
-        raise Missing(f"{entry['path']}: there is no {missing.args[0]}") from None
+        raise Missing(f"{entry['path']}: {missing.args[0]}") from None
     return owner, group, int(entry["mode"], 8)
 
 
