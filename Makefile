@@ -11,7 +11,7 @@ PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nf
 TEST_PACKAGES := postgresql redis-server
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
-.PHONY: help up status down test lint test-app test-rules test-pages test-platform test-default test-others bench lock secrets clean packages test-packages browser-packages node-packages
+.PHONY: help up status down test lint test-app test-rules test-pages test-platform test-default test-others dev migration bench lock secrets clean packages test-packages browser-packages node-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,8 +39,8 @@ lint: packages .venv/.installed .venv/bin/promtool test-pages ## ansible-lint, y
 	ansible-lint
 	pytest -q tests
 
-test-app: test-packages .venv/.installed ## the application's tests on a PostgreSQL and a Redis of their own
-	pg_virtualenv pytest app
+test-app: test-packages .venv/.installed ## the application's tests on a PostgreSQL and a Redis of their own; ARGS='tests/test_api.py -k sale'
+	cd app && pg_virtualenv pytest $(ARGS)
 
 test-rules: .venv/bin/promtool ## the alert rules: each fires when it should and only then
 	pytest -q tests/test_rules.py
@@ -59,6 +59,12 @@ test-others:
 	@mkdir -p build
 	MOLECULE_COMMAND_BORDERS=0 molecule test --all --exclude default > build/test-others.log 2>&1 || failed=1; \
 	cat build/test-others.log; [ -z "$${failed:-}" ]
+
+dev: test-packages .venv/.installed ## the application here, with demonstration data, until Ctrl-C; PORT=8000
+	@pg_virtualenv app/dev
+
+migration: test-packages .venv/.installed ## the migration of changed models, applied and checked; ARGS='sales --name payment'
+	@pg_virtualenv app/dev migration $(ARGS)
 
 bench: test-packages browser-packages .venv/.installed ## what is measured: an installation and releases, on lab machines of their own; the metrics; the monitoring
 	python benchmarks/install.py

@@ -97,7 +97,7 @@ class ActionModule(ActionBase):
             finally:
                 self._loader.cleanup_tmp_file(plain)
         text = self._loader.get_text_file_contents(template)
-        folders = [*task_vars.get("ansible_search_path", []), str(Path(template).parent)]
+        folders = [*task_vars.get("ansible_search_path", []), self._loader.get_basedir()]
         templar = self._templar.copy_with_new_env(
             searchpath=[path for one in folders for path in (f"{one}/templates", one)],
             available_variables={"ansible_managed": "Ansible managed"}
