@@ -25,6 +25,7 @@ class ActionModule(ActionBase):
                 "tree": {"type": "path"},
                 "tree_path": {"type": "path"},
                 "only": {"type": "list", "elements": "path", "default": []},
+                "absent": {"type": "list", "elements": "path", "default": []},
                 "owner": {"type": "str"},
                 "group": {"type": "str"},
                 "mode": {"type": "str", "default": "0644"},
@@ -48,6 +49,7 @@ class ActionModule(ActionBase):
             ],
             "folders": [common | {"mode": "0755"} | self._entry(one) for one in given["folders"]],
             "only": given["only"],
+            "absent": given["absent"],
         }
         result = self._ask(arguments, task_vars)
         lacks = {one["path"] for one in result.get("changes", []) if one.get("content")}

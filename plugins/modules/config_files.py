@@ -52,6 +52,11 @@ options:
     type: list
     elements: path
     default: []
+  absent:
+    description: Files that are removed if they are there.
+    type: list
+    elements: path
+    default: []
   owner:
     description: Owner of the files; the user who writes them, if it is not given.
     type: str
@@ -200,17 +205,22 @@ def write_files(module, files, act):
     return changes
 
 
-def remove_others(module, folders, keep, act):
-    """Remove from folders what is not to be kept; return the changes."""
-    changes = []
+def others(folders, keep):
+    """Yield what is in the folders and is not to be kept, deep paths first."""
     for top in folders:
         for folder, subfolders, names in os.walk(top, topdown=False):
-            for path in (Path(folder, name) for name in [*names, *subfolders]):
-                if str(path) in keep:
-                    continue
-                changes.append({"path": str(path), "before": "present\n", "after": ""})
-                if act:
-                    (path.rmdir if path.is_dir() and not path.is_symlink() else path.unlink)()
+            paths = (Path(folder, name) for name in [*names, *subfolders])
+            yield from (path for path in paths if str(path) not in keep)
+
+
+def remove(paths, act):
+    """Remove those of the paths that are there; return the changes."""
+    changes = []
+    for path in paths:
+        if present(path):
+            changes.append({"path": str(path), "before": "present\n", "after": ""})
+            if act:
+                (path.rmdir if path.is_dir() and not path.is_symlink() else path.unlink)()
     return changes
 
 
@@ -221,6 +231,7 @@ def main():
             "files": {"type": "list", "elements": "dict", "options": ENTRY | FILE, "default": []},
             "folders": {"type": "list", "elements": "dict", "options": ENTRY, "default": []},
             "only": {"type": "list", "elements": "path", "default": []},
+            "absent": {"type": "list", "elements": "path", "default": []},
             "act": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -235,7 +246,8 @@ def main():
         changes = [
             *make_folders(module, folders, act),
             *write_files(module, files, act),
-            *remove_others(module, module.params["only"], keep, act),
+            *remove(others(module.params["only"], keep), act),
+            *remove(map(Path, module.params["absent"]), act),
         ]
     except (Missing, OSError) as error:
         module.fail_json(msg=str(error))
