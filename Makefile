@@ -9,9 +9,10 @@ LAB := /usr/bin/python3 lab/lab.py
 LAB_SSH := ssh -F /var/lib/jewelry-lab/ssh_config jewelry
 PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nftables tzdata
 TEST_PACKAGES := postgresql redis-server
+SCENARIOS := default refusals operator faults alerts
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
-.PHONY: help up status down test lint test-app test-rules test-pages test-platform test-default test-others dev migration bench lock secrets clean packages test-packages browser-packages node-packages
+.PHONY: help up status down test lint test-app test-rules test-pages test-platform dev migration bench lock secrets clean packages test-packages browser-packages node-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,7 +29,9 @@ status: ## show what runs on the lab machine
 down: ## remove the lab machine, its network and its base system
 	$(LAB) down --purge jewelry
 
-test: lint test-app test-platform ## everything below, in this order
+test: test-packages browser-packages node-packages .venv/.installed ## all tests: first what needs no machine, then the scenarios
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-app
+	$(MAKE) --no-print-directory test-platform
 
 lint: packages .venv/.installed .venv/bin/promtool test-pages ## ansible-lint, yamllint, ruff, types, and the tests of the repository itself
 	yamllint .
@@ -50,15 +53,14 @@ test-pages: node_modules/.installed ## the dashboards' pages: the form of their 
 	node --test tests/pages/*.test.js
 
 test-platform: browser-packages .venv/.installed node_modules/.installed ## Molecule: every scenario, on lab machines of its own, in two lanes
-	$(MAKE) --no-print-directory --jobs=2 --keep-going test-default test-others
+	$(LAB) down $(SCENARIOS:%=platform-%)
+	$(MAKE) --no-print-directory --jobs=2 --keep-going $(SCENARIOS:%=scenario-%)
+	$(LAB) drop platform
 
-# The longest scenario waits for a good part of its time; the others run beside it and speak at their end.
-test-default:
-	MOLECULE_COMMAND_BORDERS=0 molecule test
-test-others:
-	@mkdir -p build
-	MOLECULE_COMMAND_BORDERS=0 molecule test --all --exclude default > build/test-others.log 2>&1 || failed=1; \
-	cat build/test-others.log; [ -z "$${failed:-}" ]
+# Make starts the next one of SCENARIOS that may run. Two start from the image that `default` saves.
+scenario-faults scenario-alerts: scenario-default
+scenario-%:
+	molecule/run $*
 
 dev: test-packages .venv/.installed ## the application here, with demonstration data, until Ctrl-C; PORT=8000
 	@pg_virtualenv app/dev

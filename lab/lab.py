@@ -7,7 +7,7 @@ the controller's Debian mirror, apt options, certificates and name servers.
 
     lab.py up [--image IMAGE] NAME...  make the machines, or leave them as they are
     lab.py down [--purge] NAME...      remove them; with the last one the network (and all else) too
-    lab.py save NAME IMAGE             restart a machine and keep its files as an image
+    lab.py save [--off] NAME IMAGE     keep a machine as an image; boot it again, or leave it off
     lab.py drop IMAGE...               remove images
     lab.py list                        name and address of every machine
 
@@ -508,8 +508,8 @@ class Machine:
                 ).returncode
                 renamed.unlink(missing_ok=True)
 
-    def save(self, image: str) -> None:
-        """Shut the machine down, keep its files as an image, and boot it again."""
+    def save(self, image: str, off: bool = False) -> None:
+        """Shut the machine down, keep its files as an image, and boot it again, unless `off`."""
         folder = image_folder(image)
         with locked():
             if not self.is_running():
@@ -520,7 +520,8 @@ class Machine:
             try:
                 self._copy_to(folder)
             finally:
-                self._boot()
+                if not off:
+                    self._boot()
 
     def _shut_down(self) -> None:
         supervisor = self.pid_file.read_text()
@@ -642,6 +643,7 @@ def main() -> None:
     down.add_argument("--purge", action="store_true")
     down.add_argument("names", nargs="+")
     save = verbs.add_parser("save")
+    save.add_argument("--off", action="store_true")
     save.add_argument("name")
     save.add_argument("image")
     verbs.add_parser("drop").add_argument("images", nargs="+")
@@ -657,7 +659,7 @@ def main() -> None:
         elif arguments.verb == "down":
             remove(arguments.names, arguments.purge)
         elif arguments.verb == "save":
-            Machine(arguments.name).save(arguments.image)
+            Machine(arguments.name).save(arguments.image, arguments.off)
         elif arguments.verb == "drop":
             drop(arguments.images)
         elif arguments.verb == "supervise":

@@ -1,4 +1,4 @@
-"""Every documented query has an answer. After test_counting, whose load the queries see."""
+"""Every documented query has an answer. After test_01_counting, whose load the queries see."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Public dashboards find what they ask for. After test_counting, whose load is what they show."""
+"""Public dashboards find what they ask for, after test_01_counting, whose load they show."""
 
 from pathlib import Path
 

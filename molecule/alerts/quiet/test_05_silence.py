@@ -1,5 +1,6 @@
-"""On a machine that is well and has little to do, nothing is told. Before the operations that break
-something: some alerts remember that for an hour.
+"""On a machine that is well and has little to do, no alert is sent or pending.
+
+The last of the quiet tests: the others run while it counts its ten minutes.
 """
 
 testinfra_hosts = ["ansible://monitoring"]

@@ -24,7 +24,7 @@ def foretell(play):
 
     def run(**variables):
         extra = [word for item in variables.items() for word in ("-e", "{}={}".format(*item))]
-        inventory = REPOSITORY / "molecule/default/inventory"
+        inventory = Path(__file__).parents[1] / "inventory"
         done = play(inventory, "site.yml", "--check", "--diff", "-vv", *extra)
         assert done.returncode == 0, done.stdout
         return done.stdout

@@ -11,7 +11,7 @@ import pytest
 testinfra_hosts = ["ansible://all"]
 
 REPOSITORY = Path(__file__).parents[3]
-INVENTORY = REPOSITORY / "molecule/default/inventory"
+INVENTORY = Path(__file__).parents[1] / "inventory"
 ROLES = (
     "base,node_exporter,postgresql,postgres_exporter,redis,redis_exporter,nginx,nginx_exporter,"
     "nginx_log_exporter,blackbox_exporter,alertmanager,prometheus,metrics,web,worker,beat"

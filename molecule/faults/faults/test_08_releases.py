@@ -13,7 +13,7 @@ import pytest
 testinfra_hosts = ["ansible://web"]
 
 REPOSITORY = Path(__file__).parents[3]
-INVENTORY = REPOSITORY / "molecule/default/inventory"
+INVENTORY = Path(__file__).parents[1] / "inventory"
 NEW_SESSION = " ansible_ssh_common_args='-F /var/lib/jewelry-lab/ssh_config -o ControlPath=none'"
 
 
