@@ -148,3 +148,34 @@ def test_unknown_words_are_refused(tmp_path, config_files):
     refused = config_files(files=[{"path": f"{tmp_path}/x", "content": "", "mod": "0600"}])
     assert refused["failed"]
     assert "knows no mod" in refused["msg"]
+
+
+def entries(value):
+    """Yield the files that a task or a variable of a role names for `config_files`."""
+    if isinstance(value, dict):
+        if "path" in value and not {"content", "files"} & value.keys():
+            yield value
+        for key, inner in value.items():
+            if key == "files" or key.endswith("_files"):
+                yield from (
+                    {"path": one} for one in inner if isinstance(one, str) and one[0] == "/"
+                )
+            yield from entries(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from entries(inner)
+
+
+def test_every_file_that_a_role_writes_has_a_source():
+    found = 0
+    for role in (REPOSITORY / "roles").iterdir():
+        for path in [*role.glob("tasks/*.yml"), *role.glob("vars/*.yml")]:
+            for entry in entries(yaml.safe_load(path.read_text())):
+                source = entry.get("src", entry["path"].lstrip("/"))
+                if "{{" in source or entry.get("state") or "get_checksum" in entry:
+                    continue
+                below = [role, REPOSITORY / "roles/_exporter"]
+                sources = [f"templates/{source}.j2", f"files/{source}"]
+                assert any((at / one).exists() for at in below for one in sources), (path, entry)
+                found += 1
+    assert found > 40
