@@ -156,11 +156,10 @@ def entries(value):
         if "path" in value and not {"content", "files"} & value.keys():
             yield value
         for key, inner in value.items():
-            if key == "files" or key.endswith("_files"):
-                yield from (
-                    {"path": one} for one in inner if isinstance(one, str) and one[0] == "/"
-                )
-            yield from entries(inner)
+            if isinstance(inner, list) and (key == "files" or key.endswith("_files")):
+                yield from ({"path": one} for one in inner if str(one).startswith("/"))
+            if key not in ("folders", "loop"):
+                yield from entries(inner)
     elif isinstance(value, list):
         for inner in value:
             yield from entries(inner)
