@@ -23,6 +23,7 @@ from apps.core.models import Tenant
 from apps.inventory.metrics import stock
 from apps.inventory.tasks import low_stock_scan
 from apps.monitoring import exporter, registry
+from apps.monitoring.management.commands import export_metrics
 from apps.sales import metrics
 from apps.sales.services import sell
 from tests.conftest import make_item, make_tenant, make_user
@@ -194,6 +195,17 @@ def test_the_exporter_answers_as_prometheus_clients_do(ports):
         name = "jewelry_metrics_source_success"
         chosen = get(port, f"/metrics?name[]={name}&name[]=nothing").content.decode()
         assert [family.name for family in text_string_to_metric_families(chosen)] == [name]
+
+
+def test_a_scrape_that_fails_is_one_record(caplog):
+    registry = CollectorRegistry()
+    registry.collect = lambda: 1 / 0
+    answers = []
+    environment = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}
+    export_metrics.application(registry)(environment, lambda *said: answers.append(said[0]))
+    assert answers == ["500 Internal Server Error"]
+    (record,) = caplog.records
+    assert record.exc_info[0] is ZeroDivisionError
 
 
 def test_migrations(db):

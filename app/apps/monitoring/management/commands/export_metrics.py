@@ -1,5 +1,6 @@
 """`manage export_metrics`: the exporter, which Prometheus scrapes."""
 
+import logging
 import os
 import socket
 import threading
@@ -13,6 +14,8 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from typing_extensions import override
 
 from apps.monitoring import exporter
+
+logger = logging.getLogger(__name__)
 
 FIRST_INHERITED = 3  # sd_listen_fds(3)
 JOBS = ("django", "celery")
@@ -78,12 +81,13 @@ def serve(listening: socket.socket, registry: CollectorRegistry) -> threading.Th
 
 
 def application(registry: CollectorRegistry) -> Callable:
-    """prometheus_client's own, at /metrics alone and with HEAD."""
+    """prometheus_client's own, at /metrics alone and with HEAD; what fails is logged."""
     metrics = make_wsgi_app(registry)
+    text = [("Content-Type", "text/plain; charset=utf-8")]
 
     def answer(environ: dict, start_response: Callable) -> list[bytes]:
         if environ["PATH_INFO"] != "/metrics":
-            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            start_response("404 Not Found", text)
             return [b"The metrics are at /metrics.\n"]
         if environ["REQUEST_METHOD"] != "HEAD":
             return metrics(environ, start_response)
@@ -93,7 +97,15 @@ def application(registry: CollectorRegistry) -> Callable:
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return []
 
-    return answer
+    def answer_or_log(environ: dict, start_response: Callable) -> list[bytes]:
+        try:
+            return answer(environ, start_response)
+        except Exception:
+            logger.exception("The metrics cannot be collected")
+            start_response("500 Internal Server Error", text)
+            return [b"The metrics cannot be collected: see the log.\n"]
+
+    return answer_or_log
 
 
 class Quiet(WSGIRequestHandler):
