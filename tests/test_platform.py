@@ -74,6 +74,19 @@ def test_no_file_has_a_variable_of_the_platform_that_is_not_described():
         assert set(re.findall(r"\bjewelry_\w*", path.read_text())) <= known, path
 
 
+def test_every_secret_of_a_role_comes_from_the_vault():
+    found = set()
+    for path in (REPOSITORY / "roles").glob("*/meta/argument_specs.yml"):
+        options = yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+        defaults = yaml.safe_load((path.parents[1] / "defaults/main.yml").read_text()) or {}
+        for name, option in options.items():
+            if option.get("no_log") and option["type"] == "str":
+                read = re.findall(r"\bvault_\w+", str(defaults.get(name)))
+                assert len(read) == 1, f"{name} has no default that reads the vault"
+                found.update(read)
+    assert found >= set(SECRETS) - {"vault_secret_key"}  # Django's is in platform_environment
+
+
 @pytest.fixture
 def inventory(tmp_path):
     """A copy of the example, as an operator makes it."""
