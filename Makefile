@@ -7,15 +7,17 @@ PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PATH
 LAB := /usr/bin/python3 lab/lab.py
 LAB_SSH := ssh -F /var/lib/jewelry-lab/ssh_config jewelry
-PACKAGES := python3-venv openssh-client systemd-container mmdebstrap iproute2 nftables tzdata
+PACKAGES := openssh-client systemd-container mmdebstrap iproute2 nftables tzdata
 TEST_PACKAGES := postgresql redis-server
 SCENARIOS := default refusals operator faults alerts
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
-.PHONY: help up status down test lint test-app test-rules test-pages test-platform dev migration bench lock secrets clean packages test-packages browser-packages node-packages
+.PHONY: help tools up status down test lint test-app test-rules test-pages test-platform dev migration bench lock secrets clean packages test-packages browser-packages node-packages python-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+tools: .venv/.installed ## what a controller of real machines needs: Ansible and its helpers, in .venv; needs no root
 
 up: packages .venv/.installed ## make the lab machine and install the platform on it
 	$(LAB) up jewelry
@@ -24,7 +26,7 @@ up: packages .venv/.installed ## make the lab machine and install the platform o
 	@lab/next-steps
 
 status: ## show what runs on the lab machine
-	@$(LAB_SSH) jewelry-status
+	@lab/status
 
 down: ## remove the lab machine, its network and its base system
 	$(LAB) down --purge jewelry
@@ -39,6 +41,7 @@ lint: packages .venv/.installed .venv/bin/promtool test-pages ## ansible-lint, y
 	ruff format --check .
 	mypy && deptry .
 	cd app && mypy . && deptry . && PYTHONPATH=. lint-imports --no-cache --no-logo
+	@echo "ansible-lint reads all roles (about two minutes)"
 	ansible-lint
 	pytest -q tests
 
@@ -104,7 +107,13 @@ define installed
 apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing
 endef
 
-.venv/.installed: requirements.lock app/requirements.lock | packages
+python-packages:
+	$(call installed,python3-venv)
+
+.venv/.installed: requirements.lock app/requirements.lock
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and python3 is $$(python3 -V)" >&2; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory python-packages
+	@echo "Installing the tools into .venv (about a minute)"
 	python3 -m venv --clear .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r app/requirements.lock
 	touch $@
@@ -120,5 +129,6 @@ endef
 # Tools for the pages' code, and axe for the tests of their accessibility. npm may come from elsewhere than Debian.
 node_modules/.installed: package-lock.json
 	@command -v npm >/dev/null || $(MAKE) --no-print-directory node-packages
+	@echo "Installing the tools for the pages into node_modules (some ten seconds)"
 	npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@

@@ -266,7 +266,7 @@ def main():
     except ModuleNotFoundError as error:
         faults.append(
             f"the Python of this ansible-playbook lacks {error.name}, with which the application's"
-            " settings are checked: make .venv/.installed, then .venv/bin/ansible-playbook"
+            " settings are checked: make tools, then .venv/bin/ansible-playbook"
         )
     except Exception as error:  # whatever the application refuses
         known = type(error).__name__ == "ImproperlyConfigured"
