@@ -21,7 +21,7 @@ def lab(tmp_path):
     def run(name, user="root", ssh=0):
         shutil.copytree(REPOSITORY / "lab", tmp_path / "lab", dirs_exist_ok=True)
         script = tmp_path / "lab" / name
-        script.write_text(script.read_text().replace("/var/lib/jewelry-lab", str(tmp_path)))
+        script.write_text(script.read_text().replace("lab=/var/lib/jewelry-lab", f"lab={tmp_path}"))
         (tmp_path / "lab/lab.py").write_text(f"print('jewelry {ADDRESS}')")
         for program, text in (
             ("ssh", f"exit {ssh}"),
