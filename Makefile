@@ -32,6 +32,7 @@ down: ## remove the lab machine, its network and its base system
 	$(LAB) down --purge jewelry
 
 test: test-packages browser-packages node-packages .venv/.installed ## all tests: first what needs no machine, then the scenarios
+	@echo "lint and test-app run side by side; each shows its output when it ends (some minutes)"
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-app
 	$(MAKE) --no-print-directory test-platform
 
