@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).parents[1]
 TESTS = sorted((REPOSITORY / "tests/rules").glob("*_test.yml"))
 RUNBOOKS = {path.stem for path in (REPOSITORY / "docs/runbooks").glob("*.md")} - {"README"}
 DASHBOARDS = {path.stem for path in REPOSITORY.glob("roles/dashboards/files/dashboards/*.yml")}
+OUTAGES = yaml.safe_load((REPOSITORY / "tests/rules/outages.yml").read_text())
+UNITS = {"alerts_units": ["(nginx|prometheus-node-exporter)[.]service"]}
 SEVERITIES = {"page", "ticket", "none"}
 REGISTRY = yaml.safe_load((REPOSITORY / "playbooks/group_vars/all.yml").read_text())
 SERVICES = {service["alerts"] for service in REGISTRY["platform_services"].values()}
@@ -209,3 +211,77 @@ alerts_slo_latency: "{{ 1 - 0.0005 }}"
     tiles = {tile["title"]: tile for one in made for tile in one["tiles"]}
     assert tiles["Waiting"]["thresholds"]["warning"] == {"above": True, "value": 7}
     assert "99.95 % within 0.5 s" in tiles["Latency budget left"]["help"]
+
+
+def written(value):
+    """Return the values of a series as promtool wants them: one a minute, for ten minutes."""
+    text = str(value)
+    return text if "x" in text else f"{text}x10"
+
+
+def looks(tile):
+    """Return expressions that are 1 if a tile has a value, is a warning, is critical; else 0."""
+    expression = tile["expr"].replace("$host", ".+")
+    found = {"value": f"({expression}) == ({expression})"}  # NaN is none
+    for level, limit in tile["thresholds"].items():
+        sign = ">" if limit["above"] else "<"
+        found[level] = f"({expression}) {sign} {limit['value']:.9g}"
+    return {look: f"(count({text}) > bool 0) or vector(0)" for look, text in found.items()}
+
+
+def checks(dashboards, wanted):
+    """Return what promtool shall find of all tiles; `wanted` are those that are not well."""
+    made = []
+    for dashboard in dashboards:
+        for tile in dashboard["tiles"]:
+            level = wanted.get(dashboard["name"], {}).get(tile["title"], "ok")
+            if not tile["thresholds"]:
+                continue
+            for look, expression in looks(tile).items():
+                if look == "value" and (level == "ok" and "empty" in tile):
+                    continue
+                worse = {"warning": ("warning",), "critical": tuple(tile["thresholds"])}
+                is_so = level != "none" if look == "value" else look in worse.get(level, ())
+                made.append(
+                    {
+                        "expr": expression,
+                        "eval_time": "10m",
+                        "exp_samples": [{"labels": "{}", "value": int(is_so)}],
+                    }
+                )
+    return made
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [{"name": "all is well", "series": {}, "tiles": {}}, *OUTAGES["outages"]],
+    ids=lambda outage: outage["name"].replace(" ", "-"),
+)
+def test_tiles_in_an_outage(promtool, folder, alerts, tmp_path, outage):
+    """None stays green that is about it: tests/rules/outages.yml says which do not."""
+    assert set(outage["series"]) <= set(OUTAGES["healthy"])
+    dashboards = build_dashboards.load(alert_data.settings(UNITS))
+    titles = {(one["name"], tile["title"]) for one in dashboards for tile in one["tiles"]}
+    assert {(name, tile) for name in outage["tiles"] for tile in outage["tiles"][name]} <= titles
+    series = OUTAGES["healthy"] | outage["series"]
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": name, "values": written(value)}
+            for name, value in series.items()
+            if value is not None
+        ],
+        "promql_expr_test": checks(dashboards, outage["tiles"]),
+    }
+    recorded = [str(folder / f"{name}.yml") for name in ("recording", "recording_month")]
+    document = {"rule_files": recorded, "tests": [test]}
+    (tmp_path / "test.yml").write_text(
+        yaml.safe_dump(document | {"evaluation_interval": "1m"}, sort_keys=False)
+    )
+    done = subprocess.run(
+        [promtool, "test", "rules", tmp_path / "test.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
