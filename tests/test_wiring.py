@@ -212,9 +212,9 @@ def test_services_of_several_machines_are_at_their_own_addresses(read):
             "redis_bind": ["127.0.0.1", "10.0.0.2"],
         },
     }
-    of_db1 = ("database", "broker", "cache")
+    of_db1 = ("database", "broker")
     groups = {group: ["db1" if group in of_db1 else "web1"] for group in GROUPS}
-    names = ["prometheus_targets", "release_environment", "status_services"]
+    names = ["prometheus_targets", "release_environment", "status_services", "redis_run"]
     found = read(names, settings, machines, groups)
 
     targets = {
@@ -227,11 +227,14 @@ def test_services_of_several_machines_are_at_their_own_addresses(read):
         ("node", "db1", "10.0.0.2:9100"),
         ("postgres", "db1", DEFAULTS["postgres_exporter_address"]),
         ("redis", "db1", DEFAULTS["redis_exporter_address"]),
+        ("redis", "web1", DEFAULTS["redis_exporter_address"]),
         ("nginx", "web1", DEFAULTS["nginx_exporter_address"]),
     }
     environment = found["release_environment"]
     assert environment["DATABASE_URL"].endswith("@10.0.0.2:5432/jewelry")
     assert environment["BROKER_URL"].endswith("@10.0.0.2:6379/0")
+    assert environment["CACHE_URL"].endswith("@127.0.0.1:6380/0")
+    assert found["redis_run"] == ["cache"]
     assert {one["alerts"] for one in found["status_services"]}.isdisjoint(of_db1)
     # The exporter asks Redis on its own machine.
     asked = {one["__param_target"] for one in found["prometheus_targets"]["redis"]}
@@ -257,3 +260,15 @@ def test_a_scenario_changes_every_address_and_port():
 def is_listened_on(name, value):
     """Tell whether an option is a port or an address, and not one that follows another."""
     return "{{" not in str(value) and (ADDRESS.search(str(value)) or name.endswith("_port"))
+
+
+def test_documentation_lists_every_job_with_its_address():
+    text = (REPOSITORY / "docs/monitoring/overview.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([\d.:]+)` \|", text, re.M))
+    targets = [
+        target
+        for service in WIRING["platform_services"].values()
+        for target in service.get("scrape", [])
+    ]
+    assert set(rows) == {target["job"] for target in targets}
+    assert set(rows.values()) <= {value for value in DEFAULTS.values() if isinstance(value, str)}
