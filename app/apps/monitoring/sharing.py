@@ -208,15 +208,16 @@ class File(MmapedDict):
         before = _sharing.reopen(path) if _sharing else None
         if before is None:
             return
+        expected, unfinished = os.fstat(before), Path(path).with_suffix(".new")
         try:
-            expected = os.fstat(before)
             while not os.path.samestat(os.fstat(self._f.fileno()), expected):
-                self.close()
-                unfinished = Path(path).with_suffix(".new")
                 shutil.copyfile(f"/proc/self/fd/{before}", unfinished)
                 expected = unfinished.stat()
                 unfinished.replace(path)
+                self.close()
                 super().__init__(path, read_mode)
+        except OSError as error:  # what was counted is lost; the request is not
+            logger.error("%s cannot be written again: %s", path, error)
         finally:
             os.close(before)
 

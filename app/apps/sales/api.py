@@ -141,5 +141,5 @@ class SaleViewSet(
         except VoidAlready as error:
             raise Conflict("The sale was voided before.") from error
         except ValidationError as error:
-            raise Conflict(error.message) from error
+            raise Conflict(str(error.message)) from error
         return Response(SaleSerializer(self.get_object()).data)
