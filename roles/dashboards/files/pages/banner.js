@@ -1,6 +1,6 @@
 // The alerts: which fire, which will, who was notified, who is not.
 
-import { ask, askAlertmanager } from "./ask.js";
+import { ask, askAlertmanager, graphLink } from "./ask.js";
 import { byId, make, replaceItems, symbol } from "./dom.js";
 import { firedIn, levelOfSeverity } from "./marks.js";
 import { format, showRange, state } from "./state.js";
@@ -63,7 +63,8 @@ function delivery(found, known, silences) {
 
 function entryOf(rule, alert, known, silences) {
   const { labels, annotations, activeAt, keepFiringSince } = alert;
-  const entry = { labels, annotations, level: levelOfSeverity(labels.severity) };
+  const level = levelOfSeverity(labels.severity);
+  const entry = { labels, annotations, level, query: rule.query };
   const since = seconds(activeAt);
   if (alert.state === "pending") {
     const fires = `fires at ${until(since + rule.duration)} if it lasts`;
@@ -101,14 +102,15 @@ export function matchersOf({ matchers }) {
 
 const isOurs = (address) => /^(https?:\/)?\//.test(address ?? "");
 
-function linksOf({ labels, annotations }) {
+function linksOf({ labels, annotations, query }) {
   const links = [];
   if (isOurs(annotations.runbook_url))
     links.push(make("a", { href: annotations.runbook_url }, "Runbook"));
   if (annotations.dashboard) {
-    const query = format({ ...state, host: labels.host ?? "", panel: "" });
-    links.push(make("a", { href: `${annotations.dashboard}.html${query}` }, "Dashboard"));
+    const address = format({ ...state, host: labels.host ?? "", panel: "" });
+    links.push(make("a", { href: `${annotations.dashboard}.html${address}` }, "Dashboard"));
   }
+  links.push(make("a", { href: graphLink([{ expr: query }]) }, "Query"));
   return links.flatMap((link) => [" ", link]);
 }
 
