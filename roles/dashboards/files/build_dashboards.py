@@ -287,6 +287,7 @@ def runbook_pages(texts, dashboards):
         text = markdown.renderer.render(tokens, markdown.options, {})
         # What may be wider than the page is scrolled, with the keyboard too.
         text = re.sub("<(pre|table)>", r'<\1 tabindex="0">', text)
+        text = text.replace("<th></th>", "<td></td>")  # a heading without words is none
         name = "index" if stem in ("README", "index") else stem
         pages[name] = (title.replace("`", ""), text)
         if name != "index":
