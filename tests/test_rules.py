@@ -6,6 +6,7 @@ promtool tries them.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -170,6 +171,20 @@ alerts_extra:
     summary: !unsafe only {{ $value }} sales
     description: Ask a shop whether its till works.
 """
+
+
+def test_no_runbook_repeats_the_numbers_of_its_head():
+    """An operator who changes a threshold reads the new one there, and nowhere the old one."""
+    settings = alert_data.settings()
+    for path in sorted((REPOSITORY / "roles/alerts/files").glob("*.yml")):
+        for alert in yaml.safe_load(path.read_text()):
+            name = alert["alert"]
+            body = (REPOSITORY / f"docs/runbooks/{name}.md").read_text().partition("\n## ")[2]
+            prose = re.sub(r"(?m)^    .*$", "", body)
+            for found in re.findall(r"\{alerts_\w+(?::\w+)?\}", alert["when"]):
+                number = alert_data.fill(found, settings, name)
+                typed = rf"(?<![\d.]){re.escape(number)}(?![\d.]*\d)"
+                assert len(number) < 2 or not re.search(typed, prose), f"{name}: {number}"
 
 
 def test_an_operator_changes_alerts_and_adds_some(promtool, tmp_path, alerts):
