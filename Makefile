@@ -11,6 +11,8 @@ PACKAGES := openssh-client systemd-container mmdebstrap iproute2 nftables tzdata
 TEST_PACKAGES := postgresql redis-server
 SCENARIOS := default refusals operator faults alerts
 BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
+# Where npm comes from elsewhere, as NodeSource's nodejs, Debian's cannot be installed beside it.
+NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 
 .PHONY: help tools up status down test lint test-app test-rules test-pages test-platform dev migration bench lock secrets clean packages test-packages browser-packages node-packages python-packages
 
@@ -98,7 +100,7 @@ browser-packages: packages
 	$(call installed,$(BROWSER_PACKAGES))
 
 node-packages:
-	$(call installed,nodejs npm)
+	$(call installed,$(NODE_PACKAGES))
 
 # Debian's packages that are needed; apt is asked only when one is missing.
 define installed
@@ -127,9 +129,8 @@ python-packages:
 	chmod +x $@.new
 	mv $@.new $@
 
-# Tools for the pages' code, and axe for the tests of their accessibility. npm may come from elsewhere than Debian.
-node_modules/.installed: package-lock.json
-	@command -v npm >/dev/null || $(MAKE) --no-print-directory node-packages
+# Tools for the pages' code, and axe for the tests of their accessibility.
+node_modules/.installed: package-lock.json | node-packages
 	@echo "Installing the tools for the pages into node_modules (some ten seconds)"
 	npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
