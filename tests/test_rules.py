@@ -173,6 +173,17 @@ alerts_extra:
 """
 
 
+def test_the_number_of_alerts_is_written_nowhere():
+    folders = ("", "docs", "docs/monitoring", "docs/runbooks", "roles/*")
+    documents = [
+        path for folder in folders for path in REPOSITORY.glob(f"{folder}/*.md".lstrip("/"))
+    ]
+    assert len(documents) > 100
+    for path in documents:
+        found = re.search(r"\b(\d+|\w+ty)( \w+)? (alerts|runbooks)\b", path.read_text())
+        assert not found, f"{path}: {found[0]}"
+
+
 def test_no_runbook_repeats_the_numbers_of_its_head():
     """An operator who changes a threshold reads the new one there, and nowhere the old one."""
     settings = alert_data.settings()
