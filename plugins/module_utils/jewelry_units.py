@@ -148,8 +148,8 @@ def releases(unit):
     with suppress(FileNotFoundError):  # the unit has just ended
         for pid in (CONTROL_GROUPS / group / "cgroup.procs").read_text().split():
             with suppress(FileNotFoundError, ProcessLookupError):
-                command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-                found.update(RELEASE.findall(command.split("\0")[0]))
+                words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+                found.update(RELEASE.findall(words.split("\0")[0]))
     return found
 
 

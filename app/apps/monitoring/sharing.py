@@ -204,22 +204,40 @@ class File(MmapedDict):
     """
 
     def __init__(self, path: str, read_mode: bool = False) -> None:
-        super().__init__(path, read_mode)
         before = _sharing.reopen(path) if _sharing else None
         if before is None:
+            super().__init__(path, read_mode)
             return
-        expected, unfinished = os.fstat(before), Path(path).with_suffix(".new")
-        try:
-            while not os.path.samestat(os.fstat(self._f.fileno()), expected):
-                shutil.copyfile(f"/proc/self/fd/{before}", unfinished)
-                expected = unfinished.stat()
-                unfinished.replace(path)
-                self.close()
-                super().__init__(path, read_mode)
-        except OSError as error:  # what was counted is lost; the request is not
-            logger.error("%s cannot be written again: %s", path, error)
-        finally:
-            os.close(before)
+        expected: os.stat_result | None = os.fstat(before)
+        while True:
+            if expected and not lies_at(Path(path), expected):
+                expected = write_again(before, Path(path))
+            super().__init__(path, read_mode)
+            if expected is None or os.path.samestat(os.fstat(self._f.fileno()), expected):
+                break
+            self.close()
+        os.close(before)
+
+
+def lies_at(path: Path, expected: os.stat_result) -> bool:
+    """Whether this file is at the path."""
+    try:
+        return os.path.samestat(path.stat(), expected)
+    except FileNotFoundError:
+        return False
+
+
+def write_again(before: int, path: Path) -> os.stat_result | None:
+    """Copy a file to the path, where others see all of it or none; None if that fails."""
+    unfinished = path.with_suffix(".new")
+    try:
+        shutil.copyfile(f"/proc/self/fd/{before}", unfinished)
+        written = unfinished.stat()
+        unfinished.replace(path)
+    except OSError as error:  # what was counted is lost; the request is not
+        logger.error("%s cannot be written again: %s", path, error)
+        return None
+    return written
 
 
 _sharing: Sharing | None = None  # None while nothing is shared
