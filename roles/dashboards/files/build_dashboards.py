@@ -221,7 +221,7 @@ def dashboard_page(name, title, question, dashboards):
     jump = "\n".join(
         f'<li><a href="#{place}">{html.escape(words)}</a></li>' for place, words in jumps
     )
-    events = """<details id="events" class="none">
+    events = """<details id="events">
 <summary>Marked on the graphs: <span id="events-count">…</span></summary>
 <div class="scroll" tabindex="0" role="region" aria-label="What happened">
 <table id="events-list"></table></div>

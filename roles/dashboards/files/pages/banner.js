@@ -4,7 +4,7 @@ import { ask, askAlertmanager, graphLink } from "./ask.js";
 import { byId, make, replaceItems, symbol } from "./dom.js";
 import { firedIn, levelOfSeverity } from "./marks.js";
 import { format, showRange, state } from "./state.js";
-import { until } from "./times.js";
+import { moment, until, zone } from "./times.js";
 
 const ORDER = ["firing", "held", "silenced", "muted", "pending"];
 const SIGNS = { held: "◷", silenced: "⊘", muted: "⊘", pending: "…" };
@@ -210,7 +210,7 @@ export async function showAlerts() {
 }
 
 /** Show the alerts that fired in a period of the past. */
-export function showPastAlerts(alerts) {
+export function showPastAlerts(alerts, end) {
   const items = alerts.map((alert) => {
     const runbook = make("a", { href: `runbooks/${alert.name}.html` }, "Runbook");
     const title = make("strong", {}, alert.text);
@@ -225,6 +225,7 @@ export function showPastAlerts(alerts) {
   const now = make("button", { type: "button" }, "Show now");
   now.addEventListener("click", () => showRange(state.range));
   const none = alerts.length ? "" : " No alert fired in this period.";
-  const note = textItem("past", `The past is shown, and the tiles are of its end.${none} `, now);
+  const text = `The past is shown, and the tiles are of its end, ${moment(end)} (${zone()}).${none} `;
+  const note = textItem("past", text, now);
   byId("alerts-list").replaceChildren(note, ...items);
 }

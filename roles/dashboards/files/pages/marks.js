@@ -139,7 +139,6 @@ export function listMarks() {
     make("thead", {}, make("tr", {}, ...heading)),
     make("tbody", {}, ...body),
   );
-  byId("events").classList.toggle("none", rows.length === 0);
 }
 
 const SIGNS = { "mark-release": "┃", "mark-restart": "┊", critical: "▬", warning: "▬" };

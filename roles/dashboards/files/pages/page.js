@@ -8,6 +8,7 @@ import { listMarks, loadMarks } from "./marks.js";
 import { panelView, showPanel, slug } from "./panel.js";
 import {
   change,
+  changeLook,
   listen,
   move,
   RANGES,
@@ -100,9 +101,9 @@ function showControls(byHost) {
   }
   const refreshes = [10, 30, 60, 0].map((one) => [one, REFRESHES[one]]);
   place.append(
-    choice("refresh", "Refresh", refreshes, (value) => change({ refresh: value })),
-    choice("theme", "Colours", Object.entries(THEMES), (theme) => change({ theme })),
-    choice("zone", "Times", Object.entries(ZONES), (value) => change({ zone: value })),
+    choice("refresh", "Refresh", refreshes, (value) => changeLook({ refresh: value })),
+    choice("theme", "Colours", Object.entries(THEMES), (theme) => changeLook({ theme })),
+    choice("zone", "Times", Object.entries(ZONES), (value) => changeLook({ zone: value })),
     button("Now", "", () => (state.from === null ? refresh() : showRange(state.range))),
     make("span", { id: "updated" }, "Loading…"),
   );
@@ -148,8 +149,8 @@ function layPanels() {
 
 async function showAll() {
   shown = begin(Date.now() / 1000);
-  const fired = current ? loadMarks(marks).catch(() => []) : Promise.resolve([]);
-  const past = !shown.live && fired.then(showPastAlerts);
+  const fired = current || !shown.live ? loadMarks(marks).catch(() => []) : Promise.resolve([]);
+  const past = !shown.live && fired.then((alerts) => showPastAlerts(alerts, shown.end));
   const tiles = current ? showTiles(current) : showCards(dashboards);
   const [said, alerts] = await Promise.all([
     tiles,
@@ -168,9 +169,12 @@ async function refresh() {
   }
   running = { again: false };
   if (byId("sections").dataset.panel !== state.panel) layPanels();
-  await showAll();
+  const done = await showAll().then(
+    () => `Updated ${clock(Date.now() / 1000)}`,
+    (error) => `✖ This page has a fault: ${error.message}`,
+  );
   showState();
-  byId("updated").textContent = `Updated ${clock(Date.now() / 1000)}`;
+  byId("updated").textContent = done;
   const { again } = running;
   running = null;
   document.body.dataset.ready = "yes";

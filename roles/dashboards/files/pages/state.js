@@ -110,6 +110,13 @@ export function change(changes) {
   changed();
 }
 
+/** Change how it is shown: that is no step back. */
+export function changeLook(changes) {
+  Object.assign(state, changes);
+  history.replaceState(null, "", location.pathname + format(state));
+  changed();
+}
+
 /** Zoom or move. */
 export const showPeriod = (from, to) => change(between(from, to, Date.now() / 1000));
 export const move = (by, times) => change(moved(state, Date.now() / 1000, by, times));
