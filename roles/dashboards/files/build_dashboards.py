@@ -54,7 +54,7 @@ UNITS = {
 }
 TEXTS = {"title", "question", "help", "unit"}
 TILE = TEXTS | {"expr", "legend", "warning", "critical", "alerts", "words", "empty"}
-PANEL = TEXTS | {"queries", "warning", "critical", "words", "empty", "kind"}
+PANEL = TEXTS | {"queries", "warning", "critical", "words", "empty", "kind", "wide"}
 MARK = {"name", "expr", "text"}
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 THRESHOLD = re.compile(r"([<>]) (1 - )?(-?\d+(?:\.\d+)?)")

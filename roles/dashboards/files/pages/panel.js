@@ -75,7 +75,7 @@ export function panelView(panel, alone) {
   view.tip.hidden = view.graph.hidden = view.scroll.hidden = true;
   view.element = make(
     "section",
-    { class: panel.kind ? `panel ${panel.kind}` : "panel", "aria-label": panel.title },
+    { class: `panel ${panel.kind ?? ""} ${panel.wide ? "wide" : ""}`, "aria-label": panel.title },
     make("div", { class: "title" }, make("h3", {}, panel.title), ownLink(panel, alone)),
     make("p", { class: "question" }, panel.question),
     view.message,
