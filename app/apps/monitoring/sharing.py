@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import (
@@ -199,8 +200,8 @@ class Sharing:
 class File(MmapedDict):
     """A file of values; it goes on with what this process had written to the file before it.
 
-    That may have been removed, by an operator or a cleaner of /run, even at this moment. So the
-    content comes from a descriptor, and never from what lies at the path.
+    An operator or a cleaner of /run may remove files at any moment, this one too. So what is
+    opened are descriptors, and never what lies at the path.
     """
 
     def __init__(self, path: str, read_mode: bool = False) -> None:
@@ -208,36 +209,34 @@ class File(MmapedDict):
         if before is None:
             super().__init__(path, read_mode)
             return
-        expected: os.stat_result | None = os.fstat(before)
-        while True:
-            if expected and not lies_at(Path(path), expected):
-                expected = write_again(before, Path(path))
-            super().__init__(path, read_mode)
-            if expected is None or os.path.samestat(os.fstat(self._f.fileno()), expected):
-                break
-            self.close()
-        os.close(before)
+        descriptors = [before]
+        if not lies_at(Path(path), before):
+            with suppress(OSError):  # then the next look tries again: nothing is lost
+                descriptors.append(write_again(before, Path(path)))
+        super().__init__(f"/proc/self/fd/{descriptors[-1]}", read_mode)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def lies_at(path: Path, expected: os.stat_result) -> bool:
-    """Whether this file is at the path."""
+def lies_at(path: Path, descriptor: int) -> bool:
+    """Whether the file is at the path."""
     try:
-        return os.path.samestat(path.stat(), expected)
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
 
-def write_again(before: int, path: Path) -> os.stat_result | None:
-    """Copy a file to the path, where others see all of it or none; None if that fails."""
+def write_again(descriptor: int, path: Path) -> int:
+    """A descriptor of a copy of the file at the path, where others see all of it or none."""
     unfinished = path.with_suffix(".new")
+    copy = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
-        shutil.copyfile(f"/proc/self/fd/{before}", unfinished)
-        written = unfinished.stat()
+        shutil.copyfile(f"/proc/self/fd/{descriptor}", f"/proc/self/fd/{copy}")
         unfinished.replace(path)
-    except OSError as error:  # what was counted is lost; the request is not
-        logger.error("%s cannot be written again: %s", path, error)
-        return None
-    return written
+    except OSError:
+        os.close(copy)
+        raise
+    return copy
 
 
 _sharing: Sharing | None = None  # None while nothing is shared
