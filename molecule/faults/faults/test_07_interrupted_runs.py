@@ -171,7 +171,7 @@ def test_a_run_that_is_killed_before_it_applies(host, run):
         start_new_session=True,
     ) as killed:
         for line in killed.stdout:
-            if "nginx : Configure the unit" in line:
+            if "nginx : Install nginx" in line:
                 os.killpg(killed.pid, signal.SIGINT)
                 break
         killed.stdout.read()
