@@ -89,14 +89,14 @@ def test_sshd_comes_back_however_it_ended(host, reachable, eventually):
 
 
 def test_passwords_stay_while_no_key_is_there(host, run):
-    """sshd itself goes on with the keys that it knows; only the files say otherwise."""
+    """sshd itself keeps the keys that it knows; only the files say otherwise."""
     file = "/etc/ssh/sshd_config.d/01-test.conf"
     host.check_output(f"echo AuthorizedKeysFile /nonexistent > {file}")
     try:
         said = run("ssh", "--check", "--diff")
     finally:
         host.check_output(f"rm {file}")
-    assert "sshd goes on to take passwords" in said
+    assert "sshd still takes passwords" in said
     assert "-PasswordAuthentication no" in said
 
 

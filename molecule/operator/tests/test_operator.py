@@ -155,7 +155,7 @@ def test_every_target_is_up_and_every_exporter_sees_its_service(prometheus, even
 
 def test_status_says_what_is_missing_to_tell_anybody_of_alerts(as_root):
     said = as_root.check_output("jewelry-status --wait 60")
-    assert "told to nobody: set alertmanager_email_to" in said
+    assert "NOT SENT to anyone: set alertmanager_email_to" in said
     assert "calls nobody: set alertmanager_dead_mans_switch_url" in said
 
 

@@ -87,12 +87,12 @@ def forms(settings, roles):
     for name, value in settings.items():
         for pattern, (form, example) in FORMS.items():
             if re.fullmatch(pattern, name) and not re.fullmatch(form, str(value)):
-                yield f"`{name}` is {value}, which its service does not understand: {example}, say"
+                yield f"`{name}` is {value}, which its service refuses (example: {example})"
     known = alert_names(roles) | {alert["alert"] for alert in settings.get("alerts_extra", [])}
     for name in ("alerts_for", "alerts_keep_firing_for"):
         for alert, value in settings.get(name, {}).items():
             if not re.fullmatch(DURATION, str(value)):
-                yield f"`{name}` says {value} for {alert}, which is no duration: 15m, say"
+                yield f"`{name}` says {value} for {alert}, which is no duration (example: 15m)"
             if alert not in known:
                 yield f"`{name}` names {alert}, which is no alert: see docs/runbooks/"
     for name, instance in settings["redis_instances"].items():
@@ -100,14 +100,14 @@ def forms(settings, roles):
             yield f"`redis_instances` lacks {', '.join(sorted(missing))} for {name}"
         for key in {"port", "max_memory_mb"} & set(instance):
             if not re.fullmatch("[0-9]+", str(instance[key])):
-                yield f"`redis_instances` says {instance[key]} for {key} of {name}: a number, say"
+                yield f"`redis_instances` says {instance[key]} for {key} of {name}, which is no number"
     if missing := {"broker", "cache"} - set(settings["redis_instances"]):
         yield f"`redis_instances` lacks {', '.join(sorted(missing))}, which the application needs"
     for network in settings.get("firewall_ssh_from", []):
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
-            yield f"`firewall_ssh_from` holds {network}, which is no network: 192.0.2.0/24, say"
+            yield f"`firewall_ssh_from` holds {network}, which is no network (example: 192.0.2.0/24)"
 
 
 def ports(settings, ssh):

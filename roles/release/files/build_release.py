@@ -47,7 +47,7 @@ def project(source: Path) -> dict:
 
 
 class Packaged:
-    """Which files of the source are packaged, as its pyproject.toml tells setuptools."""
+    """Which files of the source are packaged, as its pyproject.toml says to setuptools."""
 
     def __init__(self, source: Path) -> None:
         """Read pyproject.toml."""
@@ -166,7 +166,7 @@ PIP = [sys.executable, "-I", "-m", "pip", "--quiet", "--disable-pip-version-chec
 
 def application(source: Source, copy: Path, content: Path) -> None:
     """Make the wheel, the static files and RELEASE.json from a copy of what is packaged."""
-    os.umask(0o022)  # the wheel tells the files' modes
+    os.umask(0o022)  # the wheel has the files' modes
     for name in source.files:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source.folder / name, copy / name)
@@ -201,7 +201,7 @@ def static_files(source: Path, into: Path) -> None:
 
 
 def pack(content: Path, archive: Path, seconds: int) -> None:
-    """Write an archive, whole or not at all, in which nothing tells who made it, and when."""
+    """Write an archive, whole or not at all, that does not show who made it, and when."""
 
     def anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
