@@ -100,14 +100,14 @@ def forms(settings, roles):
             yield f"`redis_instances` lacks {', '.join(sorted(missing))} for {name}"
         for key in {"port", "max_memory_mb"} & set(instance):
             if not re.fullmatch("[0-9]+", str(instance[key])):
-                yield f"`redis_instances` says {instance[key]} for {key} of {name}, which is no number"
+                yield f"`redis_instances` says {instance[key]} for {key} of {name}: give a number"
     if missing := {"broker", "cache"} - set(settings["redis_instances"]):
         yield f"`redis_instances` lacks {', '.join(sorted(missing))}, which the application needs"
     for network in settings.get("firewall_ssh_from", []):
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
-            yield f"`firewall_ssh_from` holds {network}, which is no network (example: 192.0.2.0/24)"
+            yield f"`firewall_ssh_from` holds {network}: give a network such as 192.0.2.0/24"
 
 
 def ports(settings, ssh):
