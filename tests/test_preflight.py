@@ -155,6 +155,8 @@ def test_what_a_service_would_not_understand(settings, words):
         ({"postgresql_memory_mb": 1500}, "leave nothing of the machine's 2000 MB"),
         ({"prometheus_interval": "2m"}, "`prometheus_interval` is 2m"),
         ({"alerts_disk_free_critical": 0.2}, "(0.2) is not below `alerts_disk_free_low`"),
+        ({"alerts_slo_latency_seconds": "0.3"}, "is 0.3, which is none of 0.001, 0.0025"),
+        ({"alerts_slo_latency_seconds": "1"}, "is 1, which is none of"),
         ({"alerts_slo_availability": 99.9}, "`alerts_slo_availability` is 99.9"),
     ],
 )

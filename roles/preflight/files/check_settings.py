@@ -163,7 +163,14 @@ def memory(settings, machine):
         )
 
 
-def monitoring(settings):
+def buckets(roles):
+    """Return the bounds of the latency histogram as its labels have them."""
+    source = Path(roles) / "nginx_log_exporter/files/prometheus-nginx-log-exporter"
+    found = re.search(r"^BUCKETS = \((.+?)\)", source.read_text(), re.DOTALL | re.MULTILINE)
+    return [str(float(bound)) for bound in re.findall(r"[\d.]+", found[1])] if found else []
+
+
+def monitoring(settings, roles):
     """Yield what the alert rules could not work with."""
     seconds = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
     interval = re.findall(r"([0-9]+)(ms|[smhdwy])", settings["prometheus_interval"])
@@ -178,6 +185,8 @@ def monitoring(settings):
     for name in ("alerts_slo_availability", "alerts_slo_latency"):
         if not 0 < float(settings[name]) < 1:
             yield f"`{name}` is {settings[name]}: it is a share below 1, such as 0.999"
+    if (bound := str(settings["alerts_slo_latency_seconds"])) not in (known := buckets(roles)):
+        yield f"`alerts_slo_latency_seconds` is {bound}, which is none of {', '.join(known)}"
 
 
 def application(source, environment):
@@ -249,7 +258,7 @@ def of_roles(settings, roles, machine, domain, ssh=22):
             *references(settings),
             *names(settings, domain),
             *memory(settings, machine),
-            *monitoring(settings),
+            *monitoring(settings, roles),
         ]
     )
 
