@@ -97,10 +97,11 @@ def test_what_may_be_empty_is_there_at_all(dashboards):
 def test_pages_are_served_with_the_password_only(site, secret):
     credentials = base64.b64encode(f"admin:{secret('prometheus_password')}".encode()).decode()
     built = build_dashboards.build(REPOSITORY / "docs/runbooks")
-    # nginx limits tries at the password, so of the runbooks two are enough.
-    others = ("index", "uplot", "runbooks/")
+    # nginx limits tries at the password, so two runbooks and one of Grafana's are enough.
+    others = ("index", "uplot", "runbooks/", "grafana/")
     shown = [name for name in built if not name.startswith(others)]
-    shown += ["runbooks/", "runbooks/Watchdog.html", "", f"{build_dashboards.VENDOR.name}/LICENSE"]
+    shown += ["runbooks/", "runbooks/Watchdog.html", "grafana/web.json", ""]
+    shown += [f"{build_dashboards.VENDOR.name}/LICENSE"]
     for name in shown:
         path = f"/prometheus/user/{name}"
         assert site("GET", path)[0] == 401, path
