@@ -170,7 +170,7 @@ async function refresh() {
   running = { again: false };
   if (byId("sections").dataset.panel !== state.panel) layPanels();
   const done = await showAll().then(
-    () => `Updated ${clock(Date.now() / 1000)}`,
+    () => `Updated ${clock(Date.now() / 1000)}${current ? "" : ` (${zone()})`}`,
     (error) => `✖ This page has a fault: ${error.message}`,
   );
   showState();
