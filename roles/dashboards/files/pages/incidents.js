@@ -56,7 +56,7 @@ export function spans(times, { means, samples }, width, stretches) {
  * Return the incidents in a series' spans, and the seconds that were recorded and that it was down.
  * An incident lasts from its first sample to the first that is up again. More than `gap` seconds
  * without a sample tell nothing: an incident ends there, `lost`. One that lasts at `end` is `open`;
- * one that the series begins with is `earlier`: it may have begun before.
+ * one that the series begins with is `earlier`: it may have started before.
  */
 export function incidentsOf(series, gap, end) {
   const found = [];
@@ -161,7 +161,7 @@ function row(name, ...texts) {
 const begin = ({ from, earlier }) => `${earlier ? "before " : ""}${instant(from)}`;
 
 function end({ to, open, lost }) {
-  if (open) return "goes on";
+  if (open) return "not over";
   return lost ? `not recorded after ${instant(to)}` : instant(to);
 }
 
