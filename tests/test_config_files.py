@@ -89,12 +89,12 @@ def test_check_mode_shows_what_would_change_and_no_secret(tmp_path, config_files
     files = [f"{etc}/shop/shop.conf", password]
     config_files(files=[files[0]])
 
-    foretold = config_files("--check", "--diff", files=files, shop="Luna")
+    predicted = config_files("--check", "--diff", files=files, shop="Luna")
 
-    assert foretold["changed"]
-    (diff,) = foretold["diff"]
+    assert predicted["changed"]
+    (diff,) = predicted["diff"]
     assert (diff["before"], diff["after"]) == ("name = Aurum\n", "name = Luna\n")
-    assert "Zq84" not in json.dumps(foretold)
+    assert "Zq84" not in json.dumps(predicted)
     assert not (etc / "password").exists()
     assert (etc / "shop/shop.conf").read_text() == "name = Aurum\n"
 

@@ -86,7 +86,7 @@ def numbers(expression):
 
 
 def test_no_number_of_an_alert_is_written_in_a_dashboard():
-    """Whoever changes a threshold would else change half of it."""
+    """Otherwise a changed threshold would change one of both."""
     values = build_dashboards.alerts.settings()
     numbers_of = {}  # by metric: the thresholds of its alerts
     for alert in KNOWN.values():
@@ -302,7 +302,7 @@ def test_grafana_has_a_dashboard_for_each(built):
 
 
 @pytest.mark.parametrize("kind", ["datasources", "dashboards"])
-def test_grafana_is_told_of_it(kind):
+def test_grafana_finds_it(kind):
     role = FILES.parents[1] / "grafana"
     settings = {
         "grafana_prometheus_url": "http://[::1]:9999",
@@ -310,9 +310,9 @@ def test_grafana_is_told_of_it(kind):
         "grafana_prometheus_interval": "30s",
     }
     template = role / f"templates/etc/grafana/provisioning/{kind}/jewelry.yml.j2"
-    told = yaml.safe_load(Template(template.read_text()).render(settings, ansible_managed="-"))
-    assert told.pop("apiVersion") == 1
-    (entry,) = told["datasources" if kind == "datasources" else "providers"]
+    made = yaml.safe_load(Template(template.read_text()).render(settings, ansible_managed="-"))
+    assert made.pop("apiVersion") == 1
+    (entry,) = made["datasources" if kind == "datasources" else "providers"]
     if kind == "datasources":
         assert (entry["type"], entry["uid"], entry["isDefault"]) == ("prometheus", "jewelry", True)
         assert entry["url"] == settings["grafana_prometheus_url"]

@@ -102,7 +102,7 @@ def test_only_the_same_invocation_is_remembered(folder, tmp_path, monkeypatch):
     assert (tmp_path / "records").stat().st_mode & 0o077 == 0
 
 
-def test_replaced_programs_and_libraries_are_told_from_what_is_deleted_on_purpose():
+def test_replaced_programs_and_libraries_differ_from_what_is_deleted_on_purpose():
     maps = """\
 563f00191000-563f00332000 r-xp 00077000 00:128 2001041 / (deleted)
 563f00332000-563f003c4000 r--p 00218000 00:128 2001041 / (deleted)
@@ -117,7 +117,7 @@ def test_replaced_programs_and_libraries_are_told_from_what_is_deleted_on_purpos
     assert units.REPLACED.findall(maps) == ["/", "/usr/lib/libcrypto.so.3"]
 
 
-def test_a_start_is_told_by_the_clock_of_today():
+def test_a_start_is_given_by_the_clock_of_today():
     since_boot = time.monotonic()
     found = units.started({"InactiveExitTimestampMonotonic": f"{since_boot * 1e6:.0f}"})
     assert found == pytest.approx(time.time(), abs=1)

@@ -1,6 +1,6 @@
 """gunicorn's settings: `gunicorn -c python:config.gunicorn config.wsgi`.
 
-`bind` is left alone: under systemd the socket is inherited (LISTEN_FDS) and readiness is told
+`bind` is left alone: under systemd the socket is inherited (LISTEN_FDS) and readiness is reported
 through NOTIFY_SOCKET, both by gunicorn itself; by hand it listens on 127.0.0.1:8000.
 """
 
@@ -11,7 +11,7 @@ worker_class = "gthread"  # a slow view costs one thread, not the worker
 workers = env.integer("WEB_WORKERS", default=2, minimum=1)
 threads = env.integer("WEB_THREADS", default=8, minimum=1)
 
-# Each process is replaced after so many requests, so that no leak goes on for ever; the jitter
+# Each process is replaced after so many requests, so that no leak grows for ever; the jitter
 # keeps them from leaving all at once. 0: never.
 max_requests = env.integer("WEB_MAX_REQUESTS", default=10_000, minimum=0)
 max_requests_jitter = max_requests // 5

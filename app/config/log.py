@@ -34,7 +34,7 @@ def begin_request(environ: dict, **kwargs) -> None:
 
 @receiver(request_finished)
 def end_request(**kwargs) -> None:
-    """Forget it: the thread goes on with other requests."""
+    """Forget it: the thread serves other requests next."""
     request_id.set("")
 
 

@@ -46,7 +46,7 @@ class Service:
         return pid
 
     def counted(self, *pids: int) -> int:
-        """How often these children have told that they counted; all, without arguments."""
+        """How often these children have confirmed that they counted; all, without arguments."""
         paths = [self.acknowledgements / str(pid) for pid in pids] or [
             *self.acknowledgements.iterdir()
         ]

@@ -16,7 +16,7 @@ def fine(seconds: float = 0) -> None:
 
 @app.task
 def deaf(seconds: float) -> None:
-    """Go on when told that the time is over."""
+    """Keep running after the soft time limit."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with suppress(SoftTimeLimitExceeded):

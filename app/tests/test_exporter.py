@@ -94,11 +94,11 @@ def test_the_release_that_is_served_and_since_when(tmp_path, monkeypatch):
     )
 
 
-def test_both_jobs_tell_of_processes_that_count(ports, tmp_path):
+def test_both_jobs_export_processes_that_count(ports, tmp_path):
     (tmp_path / "web").mkdir()
-    (tmp_path / "told").mkdir()
+    (tmp_path / "confirmed").mkdir()
     scrape(ports["django"])
-    service = Service(tmp_path / "web", tmp_path / "told")
+    service = Service(tmp_path / "web", tmp_path / "confirmed")
     try:
         service.fork("idle")
         django = scrape(ports["django"])

@@ -52,7 +52,7 @@ def migrate(reader):
 def test_migration_waits_for_seconds_and_says_for_whom(migrate):
     said = migrate(lock_attempts=1)
 
-    assert "Attempt 1 of 1: a lock was not to be had within 0.5 s" in said
+    assert "Attempt 1 of 1: a lock was not available within 0.5 s" in said
     assert "report, idle in transaction for" in said
     assert "is not applied" in said
     assert "django_session" in connection.introspection.table_names()

@@ -75,10 +75,10 @@ def test_counters_go_on_over_fifty_kills_in_the_midst_of_counting(service, direc
     for pid in running:
         service.kill(pid)
 
-    # A child may die between counting and telling, once.
-    told, counted = service.counted(), total(directory, "things")
-    assert told <= counted <= told + kills + 2
-    assert total(directory, "seconds", "_count") >= told
+    # A child may die between counting and confirming, once.
+    confirmed, counted = service.counted(), total(directory, "things")
+    assert confirmed <= counted <= confirmed + kills + 2
+    assert total(directory, "seconds", "_count") >= confirmed
     assert {holder.number for holder in slots.holders(directory) if holder.role == "child"} <= {
         0, 1, 2,
     }  # fmt: skip
@@ -106,7 +106,7 @@ def test_counters_go_on_when_the_whole_service_is_killed_and_started_again(start
 
 
 def test_two_services_at_once_count_apart_and_add_up(start, directory):
-    """As when a release begins beside the one before."""
+    """As when a release starts beside the served one."""
     first, second = start(), start()
     for service in (first, second):
         service.fork("idle")
@@ -155,15 +155,15 @@ def test_an_emptied_directory_is_filled_again_and_nothing_living_is_forgotten(se
     for _ in range(3):
         for path in sorted(directory.iterdir()):
             path.unlink(missing_ok=True)
-            time.sleep(0.015)  # the processes look meanwhile
+            time.sleep(0.015)  # the processes look in between
         eventually(lambda: len(held(directory)) == 3)
     eventually(lambda: total(directory, "things", kind="main") == 1)
     before = service.counted(busy)
     eventually(lambda: service.counted(busy) > before + 100)
     eventually(lambda: total(directory, "python_info", "") == 3)
     service.kill(busy)
-    told = service.counted() + 1
-    assert told <= total(directory, "things") <= told + 1
+    confirmed = service.counted() + 1
+    assert confirmed <= total(directory, "things") <= confirmed + 1
     assert "were removed" in service.end()
 
 
@@ -173,8 +173,8 @@ def test_removed_locks_bring_no_two_processes_into_one_file(service, directory):
     eventually(lambda: len(held(directory)) == 3)
     for pid in busy:
         service.kill(pid)
-    told = service.counted()
-    assert told <= total(directory, "things") <= told + 2
+    confirmed = service.counted()
+    assert confirmed <= total(directory, "things") <= confirmed + 2
 
 
 def test_a_removed_file_is_written_again(service, directory):

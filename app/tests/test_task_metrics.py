@@ -119,7 +119,7 @@ def test_a_task_that_fails(worker, counted):
 def test_a_task_that_is_stopped_at_its_time_limit(worker, counted):
     deaf.apply_async([30], soft_time_limit=0.5, time_limit=1)
     eventually(lambda: counted(deaf).get("failed"))
-    time.sleep(0.5)  # Celery tells of it twice
+    time.sleep(0.5)  # Celery reports it twice
     assert counted(deaf) == {"received": 1, "started": 1, "failed": 1}
     eventually(lambda: len(worker.pool()) == 2)
 

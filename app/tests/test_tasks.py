@@ -31,7 +31,7 @@ def test_the_stock_is_valued_once_a_day(tenant):
     }
 
 
-def test_each_shop_is_told_of_its_own_low_stock_once_a_day(user, mailoutbox):
+def test_each_shop_is_notified_of_its_own_low_stock_once_a_day(user, mailoutbox):
     make_user(user.tenant, "gone", is_active=False)
     luna = make_tenant("luna")
     make_user(luna, "lena")

@@ -33,7 +33,7 @@ test("an incident of a single sample counts", () => {
   assert.deepEqual(incidentsOf(series, GAP, 120).found, [{ from: 75, to: 90 }]);
 });
 
-test("one that goes on is open, and one that the period begins with may be older", () => {
+test("one that is not over is open, and one that the period begins with may be older", () => {
   const { found } = incidentsOf(samples(0, 300, false), GAP, 310);
   assert.deepEqual(found, [{ from: 0, to: 300, earlier: true, open: true }]);
 });

@@ -45,7 +45,7 @@ test("Grafana's milliseconds are understood", () => {
   assert.deepEqual([from, to], [1795773600, 1795775400]);
 });
 
-test("a range ends now, the past does not move, and what ends in the future goes on", () => {
+test("a range ends now, the past does not move, and what ends in the future is asked for again", () => {
   assert.deepEqual(period(DEFAULTS, NOON), { start: NOON - 3600, end: NOON, live: true });
   const past = { ...DEFAULTS, from: NOON - 7200, to: NOON - 3600 };
   assert.deepEqual(period(past, NOON), { start: NOON - 7200, end: NOON - 3600, live: false });

@@ -3,7 +3,7 @@
 Who guesses is slowed down by address and, from all addresses together, by account. Addresses from
 which a user has logged in are not held to the account's limit, so a stranger who uses it up locks
 nobody out of where they work. And hashing, which takes a processor for a good part of a second,
-is done by some threads at a time only: the others go on serving.
+is done by some threads at a time only: the others keep serving.
 """
 
 import threading

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 @require_safe
 @vary_on_headers("Accept")
 def home(request: HttpRequest) -> HttpResponse:
-    """What this is and where to go on: a page, or JSON for programs that prefer it."""
+    """What this is and where to continue: a page, or JSON for programs that prefer it."""
     routes = {"admin": "admin:index", "api": "api-root"}
     routes |= {name: name for name in ("docs", "schema", "token")}
     links = {name: reverse(route) for name, route in routes.items()}

@@ -22,7 +22,7 @@ class ItemAdmin(admin.ModelAdmin):
         return ["tenant"] if obj else []
 
     def save_model(self, request, obj, form, change) -> None:
-        """Write only what was changed in the form: the stock may have been sold meanwhile."""
+        """Write only what was changed in the form: pieces may have been sold since."""
         obj.save(update_fields=form.changed_data if change else None)
 
 

@@ -60,7 +60,7 @@ class ItemFilter(FilterSet):
 class ItemViewSet(StrictQuery, ModelViewSet):
     """The items of the user's tenant. Reads come from the cache."""
 
-    queryset = Item.objects.none()  # tells the schema the model
+    queryset = Item.objects.none()  # the model, for the schema
     serializer_class = ItemSerializer
     filter_backends = [Filters, BoundedSearch, StableOrdering]
     filterset_class = ItemFilter
@@ -71,7 +71,7 @@ class ItemViewSet(StrictQuery, ModelViewSet):
     def get_queryset(self) -> QuerySet[Item]:
         """The tenant's items, locked if they are to be changed."""
         items = Item.objects.filter(tenant=staff(self.request).tenant_id)
-        # The lock keeps a change of the price from writing back a stock that was sold meanwhile.
+        # The lock keeps a change of the price from writing back pieces that were sold since.
         return items.select_for_update() if self.request.method in ("PUT", "PATCH") else items
 
     def list(self, request, *args, **kwargs) -> Response:

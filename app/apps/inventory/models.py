@@ -73,7 +73,7 @@ class Item(
     )
     stock = models.IntegerField(default=0, validators=[MinValueValidator(0)])
     low_stock_level = models.PositiveIntegerField(
-        default=0, help_text="At this stock or below, the shop is told."
+        default=0, help_text="At this stock or below, the shop is notified."
     )
 
     objects = ItemQuerySet.as_manager()

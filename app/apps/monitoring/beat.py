@@ -25,7 +25,7 @@ last_tick = Gauge(
 
 
 class Scheduler(PersistentScheduler):
-    """Celery's own scheduler, which tells what it does."""
+    """Celery's own scheduler, which exports what it does."""
 
     def __init__(self, *args, **kwargs) -> None:
         self._unsent: set[str | None] = set()

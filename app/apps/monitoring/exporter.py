@@ -58,14 +58,14 @@ class Source(threading.Thread):
             except Exception as error:
                 self._result, problem = [], f"{type(error).__name__}: {error}".strip()
             if problem != self._problem:
-                told = f"fails: {problem}" if problem else "works again"
-                logger.warning("%s %s", self.name, told.replace("\n", " "))
+                state = f"fails: {problem}" if problem else "works again"
+                logger.warning("%s %s", self.name, state.replace("\n", " "))
                 self._problem = problem
             self._first.set()
             time.sleep(self._interval)
 
     def families(self) -> list[Metric]:
-        """The last result; empty while it is not to be had."""
+        """The last result; empty while there is none."""
         self._first.wait(max(0.0, self._deadline - time.monotonic()))
         fresh = time.monotonic() - self._since < 3 * self._interval
         return self._result if fresh else []

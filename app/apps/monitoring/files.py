@@ -2,7 +2,7 @@
 
 prometheus_client writes them (its mmap_dict.py): an int32 `used`, 4 bytes of padding, then entries
 up to `used`, each an int32 length, a JSON key padded to 8 bytes, and two doubles, the value and a
-timestamp. The name tells the type, a gauge's mode, and the slot: counter_child-0.db,
+timestamp. The name has the type, a gauge's mode, and the slot: counter_child-0.db,
 gauge_livesum_child-0.db.
 """
 
@@ -86,7 +86,7 @@ def meaning(path: Path) -> tuple[str, str | None, str]:
 def read(path: Path) -> Iterator[tuple[Key, float, float]]:
     """Each key of a file with its value and timestamp (seconds); raises Broken or OSError.
 
-    The file may be written to meanwhile: an entry is complete before `used` includes it.
+    The file may be written to at the same time: an entry is complete before `used` includes it.
     """
     data = path.read_bytes()
     if not data:
@@ -113,7 +113,7 @@ def read(path: Path) -> Iterator[tuple[Key, float, float]]:
 
 
 def set_aside(path: Path, why: Exception) -> bool:
-    """Take a file that cannot be read out of the way, for whoever wants to look at it.
+    """Take a file that cannot be read out of the way, and keep it for a look at it.
 
     Returns whether it was this call that did it.
     """
@@ -129,7 +129,7 @@ def set_aside(path: Path, why: Exception) -> bool:
 
 
 def check(directory: Path, slot: object) -> None:
-    """Set aside those of a slot's files that a process could not go on with."""
+    """Set aside those of a slot's files that a process could not continue."""
     for path in directory.glob(f"*_{slot}.db"):
         try:
             meaning(path)
@@ -201,7 +201,7 @@ def _add(families: dict[str, Metric], kind: str, values: dict[Key, float]) -> No
         lambda: defaultdict(lambda: defaultdict(float))
     )
     for key, value in values.items():
-        # A family that had another type in a release before stays what it is first found to be.
+        # A family that had another type in an earlier release stays what it is first found to be.
         if families.setdefault(key.family, Metric(key.family, key.help, kind)).type != kind:
             continue
         if key.le is None:

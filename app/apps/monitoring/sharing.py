@@ -2,7 +2,7 @@
 
 prometheus_client can write each value to a file in $PROMETHEUS_MULTIPROC_DIR; by its own it makes
 new files for each process that ever lived, which grow without bound. Here the files belong to
-slots (slots.py): a process that takes a slot goes on counting where the one before it stopped, be
+slots (slots.py): a process that takes a slot continues counting where its predecessor stopped, be
 it recycled, killed, or of another release. The exporter reads the files and adds them up.
 
 `share` is called by the process that systemd starts (gunicorn's master, Celery's parent, beat),
@@ -89,7 +89,7 @@ class Sharing:
     def identify(self) -> object:
         """What prometheus_client asks at every change of a value: which files are this process's.
 
-        It holds its lock meanwhile, so nothing is counted while files change.
+        It holds its lock, so nothing is counted while files change.
         """
         if self._mend:
             self._take()
@@ -130,7 +130,7 @@ class Sharing:
             for path in self._elsewhere.glob(f"*_child-{pid}.db"):
                 path.unlink()
             logger.warning(
-                "files were removed or not to be written to; process %d goes on as %s of %s",
+                "files were removed or not to be written to; process %d continues as %s of %s",
                 pid, slot, self._directory,
             )  # fmt: skip
 
@@ -143,9 +143,9 @@ class Sharing:
             raise PermissionError(f"{self._directory} cannot be written to")
 
     def _forget(self, slot: slots.Slot) -> None:
-        """Remove the gauges of the process that had the slot; its counters go on.
+        """Remove the gauges of the process that had the slot; its counters continue.
 
-        A main process tells of the service, as its successor will; of a child's gauges, only those
+        A main process describes the service, as its successor will; of a child's gauges, only those
         of the modes live… end with it.
         """
         ended = "gauge_*" if slot.role == "main" else "gauge_live*"
@@ -169,7 +169,7 @@ class Sharing:
     def _keep(self, before: slots.Slot, slot: slots.Slot) -> None:
         """Keep open what `reopen` needs when prometheus_client has closed its files.
 
-        Of a slot that another process has now, it is what was removed: the other goes on with
+        Of a slot that another process has now, it is what was removed: the other continues with
         the rest.
         """
         for descriptor, kind, end in self._open_files(before):
@@ -198,7 +198,7 @@ class Sharing:
 
 
 class File(MmapedDict):
-    """A file of values; it goes on with what this process had written to the file before it.
+    """A file of values; it continues with what this process had written to the file before it.
 
     An operator or a cleaner of /run may remove files at any moment, this one too. So what is
     opened are descriptors, and never what lies at the path.

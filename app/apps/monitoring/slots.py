@@ -71,7 +71,7 @@ def take(directory: Path, role: str, first: int = 0) -> Slot:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
             except (BlockingIOError, PermissionError):  # POSIX allows either when it is taken
                 continue
-            # The file's length tells how many slots there ever were.
+            # The file's length shows how many slots there ever were.
             os.pwrite(lock, b"\n", number)
             return Slot(directory, role, number, lock)
         raise OSError(f"all {LIMIT} slots of {directory}/{role}.lock are taken")

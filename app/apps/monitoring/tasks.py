@@ -23,7 +23,7 @@ SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 sent = Counter("celery_task_sent", "Tasks published.", LABELS)
 received = Counter("celery_task_received", "Tasks that the worker took from its queue.", LABELS)
-started = Counter("celery_task_started", "Runs of tasks that were begun.", LABELS)
+started = Counter("celery_task_started", "Runs of tasks that were started.", LABELS)
 succeeded = Counter("celery_task_succeeded", "Tasks that ended well.", LABELS)
 failed = Counter(
     "celery_task_failed", "Tasks that ended with an exception.", (*LABELS, "exception")
@@ -146,7 +146,7 @@ def _succeeded(sender: Task, **kwargs) -> None:
 
 
 def _failed(sender: Task, task_id: str, exception: BaseException, **kwargs) -> None:
-    if task_id in _failures:  # Celery tells twice of a task that was stopped at its time limit
+    if task_id in _failures:  # Celery reports twice a task that was stopped at its time limit
         return
     _failures.append(task_id)
     failed.labels(*labels_of(sender.name, sender.request), type(exception).__name__).inc()

@@ -108,7 +108,7 @@ class SaleViewSet(
 ):
     """The sales of the user's tenant, the newest first. They are voided, never changed."""
 
-    queryset = Sale.objects.none()  # tells the schema the model
+    queryset = Sale.objects.none()  # the model, for the schema
     serializer_class = SaleSerializer
     filter_backends = [Filters]
     filterset_class = SaleFilter

@@ -17,7 +17,7 @@ class Sale(
 ):
     """Something was sold. Made by apps.sales.services.sell; only its receipt's state changes.
 
-    Number, currency and shop are filled by a trigger (migration 0003), so that the release before,
+    Number, currency and shop are filled by a trigger (migration 0003), so that an older release,
     which does not know them, writes whole rows too. What the tenant changes later does not change
     what was sold.
     """

@@ -1,4 +1,4 @@
-"""What breaks is told to the right people, as one message with host and runbook, and so is its end.
+"""What breaks is sent to the right people as one message with host and runbook, and its end too.
 
 Messages are what the receiver of prepare.yml has got. Prometheus looks every 5 s, and conditions
 last seconds instead of minutes (variables of its role and of role alerts); all else is as operators
@@ -44,7 +44,7 @@ HOST = {"CPUBusy", "LoadHigh"}
 
 @dataclass
 class Fault:
-    """Something to break and mend, the alert it must raise, and what follows from it untold."""
+    """Something to break and mend, the alert that it must raise, and the muted alerts."""
 
     breaks: str
     mends: str
@@ -95,7 +95,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def quick(play):
-    """Let conditions last for seconds, meanwhile."""
+    """Let conditions last for seconds inside the block."""
 
     def rules(*arguments):
         done = play(INVENTORY, "site.yml", "--tags", "alerts", *arguments)
@@ -125,7 +125,7 @@ def messages(received):
 
 
 def is_resolved(message):
-    """Say whether a message tells of an end."""
+    """Return whether a message says that an alert is resolved."""
     channel, body = message["channel"], message["body"]
     if channel == "slack":
         return body["attachments"][0]["title"].startswith("[RESOLVED]")
@@ -139,12 +139,12 @@ def is_resolved(message):
 
 
 def alerts_of(message):
-    """Return the names of the alerts that a message tells of: each has the link to its runbook."""
+    """Return the names of the alerts in a message: each has the link to its runbook."""
     return set(re.findall(r"/user/runbooks/(\w+)\.html", json.dumps(message["body"])))
 
 
-def told(messages, resolved=False):
-    """Return each channel with the alerts that it was told of, but for the Watchdog's."""
+def sent(messages, resolved=False):
+    """Return each channel with the alerts that were sent to it, except the Watchdog."""
     found = {}
     for message in messages:
         if message["channel"] != "watchdog" and is_resolved(message) == resolved:
@@ -181,14 +181,14 @@ def known(host):
 
 @pytest.fixture
 def healthy(host, known, eventually):
-    """Begin when nothing is told any more of the fault before."""
+    """Start when nothing is sent any more about the earlier fault."""
     host.check_output("jewelry-status --wait 60")
     eventually(lambda: known("active") <= {"Watchdog", "RecentOutage"}, 180)
 
 
 @pytest.fixture
 def trial(host, healthy, messages, firing, known, eventually):
-    """A context in which a fault has been told; then it is mended, and it alone was told."""
+    """A context in which the alert of a fault was sent; then it ends, and no other was sent."""
 
     @contextmanager
     def broken(name):
@@ -199,16 +199,16 @@ def trial(host, healthy, messages, firing, known, eventually):
             began = time.monotonic()
             eventually(lambda: fault.alert in firing(), SECONDS[fault.alert] + 60)
             print(f"{fault.alert} fires after {time.monotonic() - began:.0f} s")
-            eventually(lambda: told(messages()).keys() >= channels, 30)
+            eventually(lambda: sent(messages()).keys() >= channels, 30)
             eventually(lambda: known("suppressed") >= fault.symptoms, 90)
             yield fault
         finally:
             host.check_output(fault.mends)
-        eventually(lambda: told(messages(), resolved=True).keys() >= channels, 120)
+        eventually(lambda: sent(messages(), resolved=True).keys() >= channels, 120)
 
         expected = {channel: {fault.alert} for channel in channels}
-        assert told(messages()) == expected
-        assert told(messages(), resolved=True) == expected
+        assert sent(messages()) == expected
+        assert sent(messages(), resolved=True) == expected
         machine = host.ansible.get_variables()["inventory_hostname"]
         for message in messages():
             assert machine in json.dumps(message["body"])
@@ -229,7 +229,7 @@ def test_restarts_neither_end_nor_repeat_what_fires(host, trial, messages, firin
         restarted = len(messages())
         eventually(lambda: count(messages()[restarted:], "watchdog") >= 5, 150)
         assert fault.alert in firing()
-        assert told(messages()[before:]) == told(messages()[before:], resolved=True) == {}
+        assert sent(messages()[before:]) == sent(messages()[before:], resolved=True) == {}
 
 
 def test_without_the_cache_the_site_is_up_and_nobody_is_woken(trial, site, prometheus):
@@ -244,7 +244,7 @@ ELSEWHERE = {"node_exporter", "cache"}
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name not in ELSEWHERE])
-def test_a_fault_is_told_and_so_is_its_end(trial, name):
+def test_a_fault_is_sent_and_so_is_its_end(trial, name):
     with trial(name):
         pass
 
@@ -283,15 +283,15 @@ def test_a_machine_is_silenced_while_it_is_worked_on(
         eventually(lambda: "NginxDown" in firing() and "NginxDown" in known("suppressed"), 90)
         before = count(messages(), "watchdog")
         eventually(lambda: count(messages(), "watchdog") >= before + 2, 60)
-        assert told(messages()) == {}
+        assert sent(messages()) == {}
 
         assert "changed=1" in silence("silence_state=absent").stdout
         assert "changed=0" in silence("silence_state=absent").stdout
-        eventually(lambda: told(messages()).keys() >= PAGERS, 60)
+        eventually(lambda: sent(messages()).keys() >= PAGERS, 60)
     finally:
         silence("silence_state=absent")
         host.check_output("systemctl start nginx")
-    eventually(lambda: told(messages(), resolved=True).keys() >= PAGERS, 120)
+    eventually(lambda: sent(messages(), resolved=True).keys() >= PAGERS, 120)
 
 
 @pytest.mark.parametrize(

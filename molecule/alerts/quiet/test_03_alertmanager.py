@@ -105,7 +105,7 @@ def test_messages_say_what_where_since_when_and_where_to_look(render, template):
         "shop1",
         "2026-01-02 03:04 UTC",
         "https://192.0.2.10/prometheus/user/runbooks/A.html",
-        # Half an hour before and after, so that the link shows the same tomorrow.
+        # 30 minutes before and after, so that the link shows the same tomorrow.
         "https://192.0.2.10/prometheus/user/database.html"
         "?from=2026-01-02T02:34:05Z&to=2026-01-02T03:34:05Z&host=shop1",
         "https://192.0.2.10/prometheus/graph?g0.expr=up",
@@ -136,7 +136,7 @@ def test_secrets_are_files_that_alertmanager_alone_reads(host):
     assert set(owners) == {"root prometheus-alertmanager 640"}
 
 
-def test_status_says_who_is_told(host):
+def test_status_says_who_receives_alerts(host):
     said = host.check_output("jewelry-status")
     assert "alerts      sent by email, email-database, pagerduty, slack, sms, sns, webhook" in said
     assert "watchdog    calls the dead man's switch" in said

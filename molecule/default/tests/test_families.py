@@ -110,12 +110,12 @@ def test_each_process_is_there(host, page):
         running = host.check_output(
             f"wc -l < /sys/fs/cgroup$(systemctl show --value -p ControlGroup {unit})/cgroup.procs"
         )
-        told = [
+        shown = [
             line for line in lines
             if line.startswith("process_resident_memory_bytes") and f'service="{service}"' in line
         ]  # fmt: skip
-        assert len(told) == int(running), service
-        assert all(1e7 < float(line.split()[-1]) < 2e8 for line in told)
+        assert len(shown) == int(running), service
+        assert all(1e7 < float(line.split()[-1]) < 2e8 for line in shown)
 
 
 def test_the_machine_itself_sees_the_page_of_django(host, page):

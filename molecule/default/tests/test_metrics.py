@@ -1,4 +1,4 @@
-"""Each exporter tells of its own service, and Prometheus scrapes what the inventory says."""
+"""Each exporter has its own service's metrics, and Prometheus scrapes what the inventory says."""
 
 import re
 from collections import Counter

@@ -84,7 +84,7 @@ def test_broken_file_in_place_of_a_living_one(host, page, value, undisturbed, lo
         )
         eventually(lambda: sum(value(job, name) for name, job in pages) == broken + 1)
         eventually(lambda: host.file(f"{WEB}/{slot}").exists)
-        # What the process had counted is there again, and goes on.
+        # What the process had counted is there again, and it continues.
         eventually(lambda: value("django", HOME) > before)
     assert f"{slot} cannot be read" in logged("jewelry-metrics")
     assert "were removed" in logged("jewelry-web@*")

@@ -60,8 +60,8 @@ def test_restart_lets_the_running_task_end(host, rows, shown, eventually, sale, 
 
     eventually(lambda: shown("ActiveState") == "active" and shown("InvocationID") != before)
     assert rows(f"select receipt_sent_at is not null from sales_sale where id = {sale}") == "t"
-    told = f"journalctl --no-pager --output cat _SYSTEMD_INVOCATION_ID={before}"
-    assert f"[{task}] succeeded" in host.check_output(told)
+    logged = f"journalctl --no-pager --output cat _SYSTEMD_INVOCATION_ID={before}"
+    assert f"[{task}] succeeded" in host.check_output(logged)
     everything = host.check_output(f"journalctl --no-pager --output cat -u {UNIT}")
     assert everything.count(f"[{task}] received") == 1
     assert shown("NRestarts") == "0"

@@ -1,4 +1,4 @@
-"""jewelry-status tells what really runs, not what should."""
+"""jewelry-status shows what really runs, not what should."""
 
 import pytest
 
@@ -11,7 +11,7 @@ GROUP = "/sys/fs/cgroup/system.slice/jewelry-worker.service/cgroup.procs"
 def status_with(host):
     """Return a function that shows the status while a program is one of the worker's processes.
 
-    The program is deleted meanwhile, as an update does.
+    The program is deleted while it runs, as by an update.
     """
 
     def show(called, program="/usr/local/bin/updated"):

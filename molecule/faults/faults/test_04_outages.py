@@ -1,4 +1,4 @@
-"""What visitors and probes are told while a part that the application needs is not there."""
+"""What visitors and probes get while a part that the application needs is not there."""
 
 import concurrent.futures
 from collections import Counter

@@ -38,8 +38,8 @@ def codes(host):
     def send(times, arguments, address):
         at_once = f"-Z --parallel-immediate --parallel-max {times} -o /dev/null"
         tell = "%{http_code} %header{retry-after}\\n"
-        told = host.run(f"{CURL} {at_once} -w '{tell}' {arguments} '{address}#[1-{times}]'").stdout
-        answers = [line.partition(" ") for line in told.splitlines()]
+        said = host.run(f"{CURL} {at_once} -w '{tell}' {arguments} '{address}#[1-{times}]'").stdout
+        answers = [line.partition(" ") for line in said.splitlines()]
         for status, _, wait in answers:
             assert status != "429" or int(wait) > 0
         return [status for status, _, _ in answers]
@@ -195,7 +195,7 @@ def test_prometheus_password_cannot_be_tried_fast_and_dashboards_are_not_limited
     wrong = codes(100, "-u admin:wrong", query)
     assert set(wrong) == {"401", "429"}
     assert wrong.count("401") <= 70
-    # A right one that went through now would be as good as told.
+    # If a right one passed now, that would reveal it.
     assert "429" in codes(20, password, query)
     assert "429" not in codes(100, "", f"{url}/prometheus/")  # no password, no try
     # Browsers keep the cookie that came with their first answer.

@@ -66,7 +66,7 @@ def variant(host):
 
 @pytest.fixture
 def customers(site, secret):
-    """A context manager: people read and buy meanwhile; it gives all statuses that they got."""
+    """A context manager: people read and buy inside it; it gives all statuses that they got."""
 
     @contextmanager
     def come(number=4):

@@ -82,12 +82,12 @@ def clients(host, shop, item):
     """Return a function that runs clients and returns what they counted, (view, status) by view.
 
     Each client sends its requests, given as a function of their number, on a connection of its
-    own; `meanwhile` is called with the gate while they do.
+    own; `during` is called with the gate while they do.
     """
     address = host.interface("host0").addresses[0]
     headers = {"Authorization": f"Token {shop['token']}", "Content-Type": "application/json"}
 
-    def run(count, request, meanwhile):
+    def run(count, request, during):
         gate = Gate()
 
         def client(_):
@@ -106,7 +106,7 @@ def clients(host, shop, item):
         with ThreadPoolExecutor(CLIENTS) as pool:
             running = [pool.submit(client, number) for number in range(CLIENTS)]
             time.sleep(1)
-            meanwhile(gate)
+            during(gate)
             return sum((one.result() for one in running), Counter())
 
     return run
@@ -152,7 +152,7 @@ def settled(total, eventually):
 
 @pytest.fixture
 def throughout(prometheus, total):
-    """A context: no counter of the application is reset meanwhile, and its targets stay up."""
+    """A context: no counter of the application is reset inside, and its targets stay up."""
 
     @contextmanager
     def steady():
@@ -170,7 +170,7 @@ def throughout(prometheus, total):
         ]  # fmt: skip
         assert len(counters) > 50
         for name in counters:
-            # The exporter itself may be restarted; what it tells of itself starts again then.
+            # The exporter itself may be restarted; its own metrics start again then.
             series = f'{name}{{job=~"django|celery",service!="metrics"}}'
             assert total(f"resets({series}[{window}])") == 0, name
         for job in ("django", "celery"):
@@ -266,7 +266,7 @@ def test_requests_queries_and_cache_reads(
         ("home", "200"), ("item-list", "200"), ("item-detail", "200"), ("<unnamed view>", "404"),
     }  # fmt: skip
 
-    def meanwhile(gate):
+    def during(gate):
         host.check_output(f"systemctl reload {live()}")
         time.sleep(2)
         for _ in range(3):
@@ -293,7 +293,7 @@ def test_requests_queries_and_cache_reads(
     since = host.check_output("date +%s")
 
     with throughout():
-        counted = clients(READS, lambda number: requests[number % len(requests)], meanwhile)
+        counted = clients(READS, lambda number: requests[number % len(requests)], during)
 
     assert sum(counted.values()) == CLIENTS * READS
     assert counted.keys() == answers
@@ -329,7 +329,7 @@ def test_sales_and_tasks(host, clients, now, item, rows, settled, throughout, ki
         unsent = rows(f"{made} and receipt_sent_at is null")
         return unsent == "0" and now("celery")("celery_worker_tasks_active") == 0
 
-    def meanwhile(gate):
+    def during(gate):
         for _ in range(2):
             with gate.closed():
                 eventually(done)
@@ -347,7 +347,7 @@ def test_sales_and_tasks(host, clients, now, item, rows, settled, throughout, ki
     web, worker = now("django"), now("celery")
 
     with throughout():
-        counted = clients(SALES, lambda number: sale, meanwhile)
+        counted = clients(SALES, lambda number: sale, during)
         eventually(done)
 
     number = CLIENTS * SALES

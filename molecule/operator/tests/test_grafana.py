@@ -55,7 +55,7 @@ def test_settings_are_for_a_service_behind_the_proxy(settings):
         ("users", "allow_sign_up"),
     ],
 )
-def test_nobody_gets_in_unasked_and_nobody_is_told(settings, section, name):
+def test_no_anonymous_access_and_no_reports(settings, section, name):
     assert settings[section].getboolean(name) is False
 
 
@@ -72,7 +72,7 @@ def test_secrets_are_in_files_of_their_own(host, settings, name, secret):
 
 
 def test_nothing_of_it_shows_a_secret_to_everybody(world_readable):
-    # From the machine's own files: what sudo is told is in the journal.
+    # From the machine's own files: the arguments of sudo are in the journal.
     write = "for name in admin_password secret_key; do cat /etc/grafana/$name; echo; done"
     assert world_readable(write) == ["/etc/planted"]
 

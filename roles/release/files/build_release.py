@@ -36,7 +36,7 @@ WITHOUT_HISTORY = 315532800  # 1980, the first year that a wheel can name
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment in which the same commands do the same, whoever runs them."""
+    """Return an environment in which the same commands do the same, for every user."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return {**kept, "LC_ALL": "C.UTF-8", "PYTHONNOUSERSITE": "1", **more}
 

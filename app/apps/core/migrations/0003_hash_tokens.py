@@ -1,8 +1,8 @@
 from django.conf import settings
 from django.db import migrations
 
-# The API's tokens lay in clear in authtoken_token. They go on working, but from here on they
-# expire, and the database has only their hashes. The release before still reads its own table
+# The API's tokens lay in clear in authtoken_token. They still work, but from here on they
+# expire, and the database has only their hashes. An older release still reads its own table
 # until it has drained; then apps.core.tasks.clean_tokens empties it.
 HASH_TOKENS = """
 DO $$ BEGIN

@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 (
                     "low_stock_level",
                     models.PositiveIntegerField(
-                        default=0, help_text="At this stock or below, the shop is told."
+                        default=0, help_text="At this stock or below, the shop is notified."
                     ),
                 ),
                 (

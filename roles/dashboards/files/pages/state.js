@@ -64,7 +64,7 @@ export function format(wanted) {
   return query.size ? `?${query.toString().replaceAll("%3A", ":")}` : "";
 }
 
-/** Return start and end of what is shown, and whether it goes on: then it is asked for again. */
+/** Return start and end of what is shown, and whether its end is now: then it is asked for again. */
 export function period(wanted, now) {
   if (wanted.from === null) return { start: now - RANGES[wanted.range], end: now, live: true };
   const live = wanted.to > now && wanted.from < now - SHORTEST;

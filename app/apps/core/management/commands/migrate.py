@@ -90,7 +90,7 @@ class Command(migrate.Command):
                         self._limit("DEFAULT", "DEFAULT")
             held = "; ".join(holders.found) or "by somebody who has ended"
             self.stdout.write(
-                f"\n  Attempt {attempt} of {lock_attempts}: a lock was not to be had within"
+                f"\n  Attempt {attempt} of {lock_attempts}: a lock was not available within"
                 f" {lock_timeout:g} s. It is held by {held}"
             )
             if attempt < lock_attempts:
@@ -105,7 +105,7 @@ class Command(migrate.Command):
         """Set the limits for each migration, before it begins its transaction.
 
         The web's limit on queries does not count here. A migration that is no transaction would
-        leave half its work behind; it builds an index while others go on, so it may wait.
+        leave a part of its work behind; it builds an index while others work, so it may wait.
         """
         if action in ("apply_start", "unapply_start"):
             seconds = self._lock_timeout if migration.atomic else 0
