@@ -204,7 +204,8 @@ def test_dragging_over_a_graph_zooms_and_back_goes_back(show, browser, eventuall
 
 
 def test_releases_and_restarts_are_marked(show, browser):
-    show("system", "wide", "light", range="1d")
+    wrong = show("system", "phone", "light", range="1d")
+    assert not wrong["too wide"]
     counts = browser.find_element(By.ID, "events-count").text
     assert " release" in counts
     assert " restart" in counts
