@@ -248,7 +248,7 @@ def written(value):
 def looks(tile):
     """Return expressions that are 1 if a tile has a value, is a warning, is critical; else 0."""
     expression = tile["expr"].replace("$host", ".+")
-    found = {"value": f"({expression}) == ({expression})"}  # NaN is none
+    found = {"value": expression}  # NaN is one: there was nothing to count
     for level, limit in tile["thresholds"].items():
         sign = ">" if limit["above"] else "<"
         found[level] = f"({expression}) {sign} {limit['value']:.9g}"
@@ -264,8 +264,6 @@ def checks(dashboards, wanted):
             if not tile["thresholds"]:
                 continue
             for look, expression in looks(tile).items():
-                if look == "value" and (level == "ok" and "empty" in tile):
-                    continue
                 worse = {"warning": ("warning",), "critical": tuple(tile["thresholds"])}
                 is_so = level != "none" if look == "value" else look in worse.get(level, ())
                 made.append(

@@ -344,6 +344,9 @@ def grafana_field(panel):
     if panel["unit"] == "state":
         options = {str(value): {"text": word} for value, word in panel["words"].items()}
         defaults["mappings"] = [{"type": "value", "options": options}]
+    if "expr" in panel and "empty" in panel:
+        nothing = {"match": "nan", "result": {"text": panel["empty"]}}
+        defaults["mappings"].append({"type": "special", "options": nothing})
     return defaults
 
 

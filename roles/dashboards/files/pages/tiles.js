@@ -7,6 +7,9 @@ import { format, levelOf, WORDS } from "./units.js";
 
 const RANK = ["critical", "none", "warning", "ok", "plain"];
 
+/** Return whether a tile without a number is well: NaN, nothing was there to count; null, nobody counted. */
+export const isQuiet = (value, tile) => Number.isNaN(value) && Boolean(tile.empty);
+
 /** Return a state for each series of a tile, which has one if it has no legend. */
 async function statesOf(tile) {
   const data = await valuesNow(tile.expr);
@@ -17,7 +20,7 @@ async function statesOf(tile) {
   if (!series.length) series.push({ title: tile.title, value: null });
   return series.map((one) => {
     const level = levelOf(one.value, tile);
-    return { ...one, tile, level, quiet: level === "none" && Boolean(tile.empty) };
+    return { ...one, tile, level, quiet: isQuiet(one.value, tile) };
   });
 }
 

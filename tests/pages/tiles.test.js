@@ -1,0 +1,12 @@
+// What a tile without a number says.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isQuiet } from "../../roles/dashboards/files/pages/tiles.js";
+
+test("nothing to count is well, nobody who counts is not", () => {
+  assert.equal(isQuiet(Number.NaN, { empty: "no requests" }), true);
+  assert.equal(isQuiet(null, { empty: "no requests" }), false);
+  assert.equal(isQuiet(Number.NaN, {}), false);
+  assert.equal(isQuiet(0, { empty: "no requests" }), false);
+});
