@@ -187,7 +187,7 @@ def test_what_depends_on_an_option_follows_it(read):
     assert found["prometheus_external_url"] == "https://shop.example.org:8443/prometheus/"
     assert found["postgres_exporter_database"] == found["alerts_postgresql_database"] == "store"
     assert found["postgres_exporter_port"] == settings["postgresql_port"]
-    assert found["redis_exporter_queues"] == ["celery", "mail"]
+    assert found["redis_exporter_queues"] == found["worker_queues"] == ["celery", "mail"]
     assert found["prometheus_user_assets"] == "/usr/share/pages"
     assert found["metrics_celery_nodes"] == ["worker@somewhere"]
     assert int(found["alerts_web_workers"]) == 7

@@ -276,6 +276,14 @@ def test_the_queue_is_counted():
     assert 1 <= values(exporter.queues(), age)["celery",] < 3
 
 
+def test_every_queue_to_which_a_task_is_routed_is_counted(settings):
+    settings.CELERY_TASK_ROUTES = {low_stock_scan.name: {"queue": "scans"}}
+    low_stock_scan.apply_async(queue="scans")
+    lengths = values(exporter.queues(), "celery_queue_length")
+    assert set(lengths) == {("celery",), ("scans",)}
+    assert lengths["scans",] == 1
+
+
 def test_a_source_serves_what_is_new_and_nothing_else(caplog):
     answers = [
         [GaugeMetricFamily("a", "", value=1)],

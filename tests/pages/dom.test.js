@@ -1,4 +1,4 @@
-// What screen readers are told. Of the page there is only the place where it is written.
+// What screen readers read aloud. The page here has only the place where it is written.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

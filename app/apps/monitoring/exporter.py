@@ -171,7 +171,8 @@ class CeleryCollector(JobCollector):
             ("process", "Processes that run tasks of the queue.", processes),
         ):
             family = GaugeMetricFamily(f"celery_active_{name}_count", text, labels=["queue_name"])
-            family.add_metric([settings.CELERY_TASK_DEFAULT_QUEUE], value)
+            for queue in queue_names():
+                family.add_metric([queue], value)
             yield family
 
 
@@ -229,8 +230,14 @@ def migration_counts() -> list[Metric]:
     return families
 
 
+def queue_names() -> list[str]:
+    """The queues to which the settings send tasks."""
+    routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
+    return sorted({settings.CELERY_TASK_DEFAULT_QUEUE, *routed})
+
+
 def queues() -> list[Metric]:
-    """How many tasks wait in the queue, and how long the oldest has; it is a list in the broker."""
+    """How many tasks wait in each queue, a list in the broker, and how long the oldest has."""
     length = GaugeMetricFamily(
         "celery_queue_length", "Tasks that wait in the queue.", labels=["queue_name"]
     )
@@ -242,12 +249,12 @@ def queues() -> list[Metric]:
     with redis.Redis.from_url(
         settings.CELERY_BROKER_URL, socket_connect_timeout=1, socket_timeout=1
     ) as broker:
-        queue = settings.CELERY_TASK_DEFAULT_QUEUE
-        length.add_metric([queue], broker.llen(queue))
-        oldest = broker.lindex(queue, -1)  # new tasks are put before it
-    sent_at = json.loads(oldest)["headers"].get(SENT_AT) if oldest else time.time()
-    if sent_at is not None:
-        age.add_metric([queue], max(0.0, time.time() - sent_at))
+        for queue in queue_names():
+            length.add_metric([queue], broker.llen(queue))
+            oldest = broker.lindex(queue, -1)  # new tasks are put before it
+            sent_at = json.loads(oldest)["headers"].get(SENT_AT) if oldest else time.time()
+            if sent_at is not None:
+                age.add_metric([queue], max(0.0, time.time() - sent_at))
     return [length, age]
 
 
