@@ -44,6 +44,26 @@ PLAYS = {command: where for command, where in COMMANDS.items() if "-playbook" in
 TRIED = {re.search(r"playbooks/(\w+)", command)[1]: command for command in sorted(PLAYS)}
 
 
+def lines_for_a_shell():
+    """Return the documents' indented lines that begin with a program, continued ones joined."""
+    programs = "amtool|apt-get|awk|cat|cp|curl|df|git|grep|jewelry-|journalctl|ls|make|mkdir|nginx"
+    programs += "|promtool|ps|rm|runuser|sed|ssh|ss|systemctl|token=|address="
+    for path in TEXTS:
+        if path.suffix == ".md":
+            text = path.read_text().replace("\\\n", "")
+            yield from re.findall(rf"^ {{4}}((?:{programs}).*)$", text, re.MULTILINE)
+
+
+def test_the_shell_understands_every_command():
+    lines = sorted(set(lines_for_a_shell()))
+    assert len(lines) > 100
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-n", "-c", line], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (line, done.stderr)
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A checkout with an inventory that an operator has made as README says."""
