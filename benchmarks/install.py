@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measure an installation: site.yml against a floor script, a second run, and idle memory.
+"""Measure an installation: site.yml against a floor script, a second run with and without mitogen,
+and idle memory.
 
 Both start on a bare lab machine of their own, one after the other, and build the release anew.
 The floor script does by hand, with no checks, what cannot be left out: apt-get with the very
@@ -7,6 +8,7 @@ packages that site.yml installed, the same release, a database, migrations, a fi
 are wall time in seconds on this controller; only their ratios mean anything elsewhere.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -89,13 +91,14 @@ def inventory_of(machine, work):
     return inventory
 
 
-def site(inventory, *arguments, playbook="site.yml"):
+def site(inventory, *arguments, playbook="site.yml", strategy="mitogen_linear"):
     """Run site.yml or another playbook and return its output; leave with it if it fails."""
     builds = f"release_build_folder={inventory.parent}/releases"
     ansible = Path(sys.executable).with_name("ansible-playbook")
     done = subprocess.run(
         [ansible, "-i", inventory, "-e", builds, f"playbooks/{playbook}", *arguments],
         cwd=REPOSITORY,
+        env={**os.environ, "ANSIBLE_STRATEGY": strategy},
         text=True,
         capture_output=True,
         check=False,
@@ -137,6 +140,7 @@ def main():
             bare = packages(SITE)
             first, _ = seconds(site, inventory)
             second, output = seconds(site, inventory)
+            plain, _ = seconds(site, inventory, strategy="linear")
             by_hand, _ = seconds(floor, packages(SITE) - bare)
         recap = re.search(r"ok=(\d+) +changed=(\d+)", output)
         time.sleep(60)
@@ -149,6 +153,7 @@ def main():
         f"({first:.0f} s, {by_hand:.0f} s) |"
     )
     print(f"| second site.yml ÷ first | {second / first:.2f} ({second:.0f} s) |")
+    print(f"| the same without mitogen ÷ second | {plain / second:.1f} ({plain:.0f} s) |")
     print(f"| tasks of the second run, changed | {recap[1]}, {recap[2]} |")
     print(f"| idle memory of all units, MB (PSS) | {sum(int(kb) for kb, _ in memory) / 1e3:.0f} |")
     for kilobytes, unit in memory:

@@ -17,8 +17,9 @@ description:
   - A folder stands for all that is in it.
 options:
   name:
-    description: The unit; without a suffix it is a service.
-    type: str
+    description: The unit, or several; without a suffix it is a service.
+    type: list
+    elements: str
     required: true
   restart_for:
     description: More files and folders that are read at a start only.
@@ -70,22 +71,10 @@ def systemctl(module, *words):
         module.fail_json(msg=f"systemctl {' '.join(words)}: {said.strip()}\n{journal.strip()}")
 
 
-def main():
-    """Compare, and do what is needed."""
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "restart_for": {"type": "list", "elements": "path", "default": []},
-            "reload_for": {"type": "list", "elements": "path", "default": []},
-            "enabled": {"type": "bool", "default": True},
-        },
-        supports_check_mode=True,
-    )
-    unit = module.params["name"]
+def make_current(module, unit, act):
+    """Compare a unit with its files, and do what is needed; return why, and what was done."""
     if not unit.endswith((".service", ".socket", ".timer", ".path", ".mount", ".target")):
         unit += ".service"
-    act = not module.check_mode
-
     unit_now = show(unit)
     unloaded = unit_now["NeedDaemonReload"] == "yes"
     if unloaded and act:
@@ -125,6 +114,25 @@ def main():
             systemctl(module, verb, unit)
         remember(unit, invocation=show(unit)["InvocationID"], **seen)
     done = [f"{verb} {unit}: {reason}\n" for reason in why] + [f"enable {unit}\n"] * enable
+    return why, done
+
+
+def main():
+    """Make each unit current."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "list", "elements": "str", "required": True},
+            "restart_for": {"type": "list", "elements": "path", "default": []},
+            "reload_for": {"type": "list", "elements": "path", "default": []},
+            "enabled": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    why, done = [], []
+    for unit in module.params["name"]:
+        reasons, actions = make_current(module, unit, act=not module.check_mode)
+        why += reasons
+        done += actions
     module.exit_json(changed=bool(done), why=why, diff={"prepared": "".join(done)})
 
 
