@@ -14,7 +14,7 @@ BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 # Where npm comes from elsewhere, as NodeSource's nodejs, Debian's cannot be installed beside it.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 
-.PHONY: help tools up status down test lint test-app test-rules test-pages test-platform dev migration bench lock secrets clean packages test-packages browser-packages node-packages python-packages
+.PHONY: help tools up status down test lint test-repository test-app test-rules test-pages test-platform dev migration bench lock secrets clean packages test-packages browser-packages node-packages python-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,11 +34,11 @@ down: ## remove the lab machine, its network and its base system
 	$(LAB) down --purge jewelry
 
 test: test-packages browser-packages node-packages .venv/.installed ## all tests: first what needs no machine, then the scenarios
-	@echo "lint and test-app run side by side; each shows its output when it ends (some minutes)"
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-app
+	@echo "lint, test-repository and test-app run in two lanes; each shows its output when it ends (some minutes)"
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-app test-repository lint
 	$(MAKE) --no-print-directory test-platform
 
-lint: packages .venv/.installed .venv/bin/promtool test-pages ## ansible-lint, yamllint, ruff, types, and the tests of the repository itself
+lint: packages .venv/.installed test-pages ## ansible-lint, yamllint, ruff, types, and the dashboards' pages
 	yamllint .
 	ruff check .
 	ruff format --check .
@@ -46,7 +46,9 @@ lint: packages .venv/.installed .venv/bin/promtool test-pages ## ansible-lint, y
 	cd app && mypy . && deptry . && PYTHONPATH=. lint-imports --no-cache --no-logo
 	@echo "ansible-lint reads all roles (about two minutes)"
 	ansible-lint
-	pytest -q tests
+
+test-repository: packages .venv/.installed .venv/bin/promtool ## what needs no machine: roles, rules, refusals, documents; ARGS='-k lab'
+	pytest -q tests $(ARGS)
 
 test-app: test-packages .venv/.installed ## the application's tests on a PostgreSQL and a Redis of their own; ARGS='tests/test_api.py -k sale'
 	cd app && pg_virtualenv pytest $(ARGS)

@@ -176,3 +176,15 @@ def eventually():
         return outcome
 
     return wait
+
+
+@pytest.fixture
+def scraped(prometheus, eventually):
+    """Return a function that waits until Prometheus has scraped all targets of some jobs again."""
+
+    def wait(jobs=".+"):
+        asked = time.time()
+        oldest = f'min(timestamp(up{{job=~"{jobs}"}})) > {asked}'
+        eventually(lambda: prometheus("query", query=oldest)["result"], 60)
+
+    return wait

@@ -144,21 +144,20 @@ def settled(total, eventually):
             eventually(lambda: seen.add(total(expression)) or wanted in seen, seconds=50)
         except AssertionError:
             raise AssertionError(f"{expression} became {seen}, not {wanted}") from None
-        time.sleep(1)
         assert total(expression) == wanted
 
     return wait
 
 
 @pytest.fixture
-def throughout(prometheus, total):
+def throughout(prometheus, total, scraped):
     """A context: no counter of the application is reset inside, and its targets stay up."""
 
     @contextmanager
     def steady():
         began = time.time()
         yield
-        time.sleep(16)  # the scrape after the last event
+        scraped("django|celery")  # after the last event
         window = f"{time.time() - began:.0f}s"
         names, families = prometheus("label/__name__/values"), prometheus("metadata")
         gauges = {name for name, (family, *_) in families.items() if family["type"] == "gauge"}

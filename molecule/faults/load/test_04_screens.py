@@ -168,7 +168,7 @@ def test_incidents_are_listed_as_they_were_recorded(show, browser, prometheus, e
 
 
 @pytest.mark.parametrize("name", ["index", "system"])
-def test_a_link_to_the_past_shows_the_same_again(show, browser, name):
+def test_a_link_to_the_past_shows_the_same_again(show, browser, scraped, name):
     end = datetime.now(UTC) - timedelta(minutes=2)
     past = {"from": f"{end - timedelta(minutes=10):%FT%TZ}", "to": f"{end:%FT%TZ}"}
 
@@ -181,7 +181,7 @@ def test_a_link_to_the_past_shows_the_same_again(show, browser, name):
     first = shown()
     assert len(first) > 5
     assert "The past is shown" in browser.find_element(By.ID, "alerts").text
-    time.sleep(20)  # for another scrape
+    scraped()
     assert shown() == first
 
 
