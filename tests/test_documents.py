@@ -71,13 +71,16 @@ def test_the_version_stands_once_and_the_changelog_follows():
     assert tools == "0"
 
 
-def test_hooks_before_a_commit_are_parts_of_lint():
-    lint = MAKEFILE.split("\nlint:")[1].split("\n\n")[0]
+def test_hooks_before_a_commit_are_parts_of_what_needs_no_machine():
+    recipes = [
+        MAKEFILE.split(f"\n{verb}:")[1].split("\n\n")[0] for verb in ("lint", "test-repository")
+    ]
+    recipes = "\n".join(recipes)
     hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
     assert [one["repo"] for one in hooks] == ["local"]  # nothing is fetched
     for hook in hooks[0]["hooks"]:
         tools = re.findall(r"\.venv/bin/([\w-]+)", hook["entry"])
-        assert tools and all(re.search(rf"[\t ]{tool} ", lint) for tool in tools), hook["id"]
+        assert tools and all(re.search(rf"[\t ]{tool} ", recipes) for tool in tools), hook["id"]
 
 
 def test_the_public_workflow_runs_what_the_project_runs():

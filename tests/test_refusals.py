@@ -170,7 +170,6 @@ def refused(tmp_path, groups):
         **os.environ,
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",
         "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(facts),
-        "ANSIBLE_STRATEGY": "linear",
         "ANSIBLE_FORCE_COLOR": "false",
     }
     common = {
