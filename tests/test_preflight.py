@@ -121,7 +121,7 @@ def test_what_the_application_refuses(faults, environment, words):
             {"redis_instances": {"a": dict.fromkeys(REDIS, 1) | {"port": "x"}}},
             "`redis_instances` says x for port of a",
         ),
-        ({"firewall_ssh_from": ["999.1.1.1"]}, "`firewall_ssh_from` holds 999.1.1.1: give a network"),
+        ({"firewall_ssh_from": ["999.1.1.1"]}, "`firewall_ssh_from` holds 999.1.1.1: give"),
         ({"worker_concurrency": "many"}, "`worker_concurrency` is no int, such as 2"),
         ({"alerts_cpu_high": "90%"}, "`alerts_cpu_high` is no float, such as 0.9"),
         ({"prometheus_retention_time": 30}, "`prometheus_retention_time` is 30, which its service"),
