@@ -35,7 +35,7 @@ def foretell(play):
 def test_nothing_is_left_to_do_in_few_tasks(foretell):
     recap = re.search(r"ok=(\d+) +changed=(\d+)", foretell())
     assert int(recap[2]) == 0
-    assert int(recap[1]) <= 180
+    assert int(recap[1]) <= 120
 
 
 def test_no_secret_is_shown_when_all_change(foretell, secrets, vault):
