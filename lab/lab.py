@@ -81,7 +81,9 @@ PAST = [
     "var/lib/prometheus/alertmanager/*",
     "var/lib/prometheus/metrics2/*",
     "var/lib/redis-*/*",
-    "var/log/*/*",
+    "var/log/journal/*",
+    "var/log/nginx/*",
+    "var/log/postgresql/*",
     "var/tmp/*",
 ]
 # What lab.py keeps in a machine's folder; all else there is the inventory's, such as its secrets.
