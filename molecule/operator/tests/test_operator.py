@@ -130,6 +130,7 @@ def test_nothing_listens_where_it_would_by_default(as_root):
     listening = as_root.check_output("ss -Hltn | awk '{print $4}'").splitlines()
     ports = {int(line.rsplit(":", 1)[1]) for line in listening}
     assert {port for port in ports if port < 12000} == {22, 8080, 8443}
+    assert "Watchdog" in as_root.check_output("amtool alert query")  # where it finds Alertmanager
     databases = as_root.check_output(
         "runuser -u postgres -- psql -qtAXc 'select datname from pg_database'"
     )
