@@ -323,6 +323,8 @@ def test_a_refused_configuration_does_not_replace_the_one_that_works(host):
         # Nobody notes what a reload by hand has read: only a start leaves the unit up to date.
         host.check_output(f"mv /run/alertmanager.yml {path}")
         host.check_output("systemctl restart prometheus-alertmanager")
+        listening = "curl -sSf --retry 10 --retry-delay 1 --retry-connrefused"
+        host.check_output(f"{listening} http://127.0.0.1:9093/-/ready")
 
 
 def test_window_mutes_what_it_names(host, messages, eventually):
