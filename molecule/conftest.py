@@ -122,7 +122,13 @@ def world_readable(host):
 @pytest.fixture
 def page(host):
     """Return a function that gives a page of the application's exporter, as Prometheus sees it."""
-    return lambda job: host.check_output(f"curl -sSf http://127.0.0.1:{PORTS[job]}/metrics")
+    variables = host.ansible.get_variables()
+
+    def read(job):
+        address = variables.get(f"metrics_{job}_address", f"127.0.0.1:{PORTS[job]}")
+        return host.check_output(f"curl -sSf http://{address}/metrics")
+
+    return read
 
 
 @pytest.fixture
