@@ -186,3 +186,14 @@ def test_a_run_that_is_killed_before_it_applies(host, run):
     finally:
         run("nginx")
     assert host.check_output(LIMIT.format()) != "413"
+
+
+def test_nginx_that_is_down_gets_its_configuration(host, run):
+    """As after a boot at which it failed. Root's check comes before the service's."""
+    host.check_output("systemctl stop nginx; rm -rf /run/nginx")
+    try:
+        run("nginx", "-e", "nginx_client_max_body_size=1k")
+        assert host.check_output(LIMIT.format()) == "413"
+    finally:
+        run("nginx")
+    assert host.service("nginx").is_running
