@@ -176,8 +176,8 @@ def refused(tmp_path, groups):
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "ansible_become": False,
-        "lab_secrets": str(tmp_path / "secrets"),
     }
+    own = {"lab_secrets": str(tmp_path / "secrets")}  # stronger than the inventory's group_vars
 
     inventory = tmp_path / "inventory"
     inventory.mkdir()
@@ -185,10 +185,11 @@ def refused(tmp_path, groups):
 
     def run(machines):
         first, *others = machines
+        variables = {name: own | (machines[name] or {}) for name in machines}
         hosts = {
             "all": {"children": groups, "vars": common},
-            "machine": {"hosts": {first: machines[first]}},
-            "others": {"hosts": {name: machines[name] for name in others}},
+            "machine": {"hosts": {first: variables[first]}},
+            "others": {"hosts": {name: variables[name] for name in others}},
         }
         (inventory / "hosts.yml").write_text(yaml.safe_dump(hosts))
         gather = ["ansible", "-i", inventory, first, "-m", "gather_facts"]
