@@ -27,7 +27,8 @@ def wait_for(url: str, seconds: int = 90) -> bytes:
 def test_it_serves_and_leaves_nothing() -> None:
     port = free_port()
     with subprocess.Popen(
-        [APP / "dev"],
+        # A shell starts background jobs with SIGINT ignored, and a child cannot undo that.
+        ["env", "--default-signal=INT", APP / "dev"],
         env={**os.environ, "PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,7 +40,7 @@ def test_it_serves_and_leaves_nothing() -> None:
             assert b"django_http_requests" in wait_for(f"http://127.0.0.1:{port}/metrics")
         finally:
             os.killpg(server.pid, signal.SIGINT)
-        said = server.stdout.read()
+        said, _ = server.communicate(timeout=30)
     assert "created 3 sales of demo-ruby" in said
     assert f"http://localhost:{port}/admin/" in said
     left = ["pgrep", "--session", str(server.pid)]

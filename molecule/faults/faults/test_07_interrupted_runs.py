@@ -163,7 +163,8 @@ def test_a_run_that_is_killed_before_it_applies(host, run):
     limit = ["-e", "nginx_client_max_body_size=1k"]
     command = ["ansible-playbook", "-i", INVENTORY, "playbooks/site.yml", "--tags", "nginx", *limit]
     with subprocess.Popen(
-        command,
+        # A shell starts background jobs with SIGINT ignored, and a child cannot undo that.
+        ["env", "--default-signal=INT", *command],
         cwd=REPOSITORY,
         env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
         stdout=subprocess.PIPE,
