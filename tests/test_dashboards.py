@@ -48,6 +48,24 @@ def test_expressions_use_the_placeholders(dashboard):
             assert "queries" in panel or "$window" not in expression, panel["title"]
 
 
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=NAMES)
+def test_a_tile_and_a_panel_of_one_name_are_equally_bad(dashboard):
+    tiles = {tile["title"]: tile for tile in dashboard["tiles"]}
+    for section in dashboard["sections"]:
+        for panel in section["panels"]:
+            tile = tiles.get(panel["title"], panel)
+            if tile["unit"] == panel["unit"]:
+                assert panel["thresholds"] == tile["thresholds"], panel["title"]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=NAMES)
+def test_a_0_without_a_name_is_shown_only_when_there_is_nothing_else(dashboard):
+    for panel in build_dashboards.panels(dashboard):
+        for query in build_dashboards.queries(panel):
+            bare = re.search(r"\bor (?!on \(\))(vector\(|0 \* count\()", query["expr"])
+            assert not ("{{" in query["legend"] and bare), panel["title"]
+
+
 def test_whatever_pages_has_a_tile_where_the_alert_leads_to():
     shown = {
         (name, dashboard["name"])

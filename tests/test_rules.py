@@ -276,6 +276,19 @@ def checks(dashboards, wanted):
     return made
 
 
+def check_answers(promtool, folder, test, rule_files=()):
+    """Let promtool ask what a test has, of the rules in these files."""
+    document = {"rule_files": [*rule_files], "evaluation_interval": "1m", "tests": [test]}
+    (folder / "test.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    done = subprocess.run(
+        [promtool, "test", "rules", folder / "test.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "outage",
     [{"name": "all is well", "series": {}, "tiles": {}}, *OUTAGES["outages"]],
@@ -298,14 +311,17 @@ def test_tiles_in_an_outage(promtool, folder, alerts, tmp_path, outage):
         "promql_expr_test": checks(dashboards, outage["tiles"]),
     }
     recorded = [str(folder / f"{name}.yml") for name in ("recording", "recording_month")]
-    document = {"rule_files": recorded, "tests": [test]}
-    (tmp_path / "test.yml").write_text(
-        yaml.safe_dump(document | {"evaluation_interval": "1m"}, sort_keys=False)
-    )
-    done = subprocess.run(
-        [promtool, "test", "rules", tmp_path / "test.yml"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_answers(promtool, tmp_path, test, recorded)
+
+
+def test_nothing_is_shown_as_0_while_nobody_counts(promtool, tmp_path):
+    """A graph that falls to 0 with its exporter says that all is well."""
+    asked = {
+        query["expr"].replace("$host", ".+").replace("$window", "5m")
+        for dashboard in build_dashboards.load(alert_data.settings(UNITS))
+        for panel in build_dashboards.panels(dashboard)
+        for query in build_dashboards.queries(panel)
+    }
+    nothing = [{"expr": one, "eval_time": "10m", "exp_samples": []} for one in sorted(asked)]
+    test = {"interval": "1m", "input_series": [], "promql_expr_test": nothing}
+    check_answers(promtool, tmp_path, test)
