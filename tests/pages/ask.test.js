@@ -14,6 +14,7 @@ test("points are whole scrapes apart, whatever the interval is", () => {
 test("a window reaches back to the point before and a scrape more", () => {
   assert.equal(expression("rate(x[$window])", "", 15, 15), "rate(x[300s])");
   assert.equal(expression("rate(x[$window])", "", 7200, 60), "rate(x[7260s])");
+  assert.equal(expression("min_over_time(x[$step])", "", 15, 15), "min_over_time(x[30s])");
 });
 
 test("a host is no regular expression", () => {

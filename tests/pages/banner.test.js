@@ -2,7 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { entries, matchersOf, merged } from "../../roles/dashboards/files/pages/banner.js";
+import {
+  entries,
+  matchersOf,
+  merged,
+  withoutAlerts,
+} from "../../roles/dashboards/files/pages/banner.js";
 import { state } from "../../roles/dashboards/files/pages/state.js";
 
 state.zone = "utc";
@@ -119,4 +124,10 @@ test("a silence's matchers read as they are written", () => {
     { name: "service", value: "web|beat", isRegex: true, isEqual: true },
   ];
   assert.equal(matchersOf({ matchers }), "host=shop1, alertname!=Watchdog, service=~web|beat");
+});
+
+test("nobody says that no alert fired when nobody knows", () => {
+  assert.match(withoutAlerts(null), /not known/);
+  assert.match(withoutAlerts([]), /No alert fired/);
+  assert.equal(withoutAlerts([{}]), "");
 });

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_every_expression_has_an_answer(prometheus, site, dashboards, name):
     dashboard = dashboards[name]
 
     def answer(query):
-        expression = query["expr"].replace("$host", ".+").replace("$window", "5m")
+        expression = re.sub(r"\$(step|window)", "5m", query["expr"].replace("$host", ".+"))
         data = prometheus("query", query=expression)
         return [one["value"][1] for one in data["result"]]
 

@@ -249,6 +249,22 @@ def test_a_page_prints_on_about_two_sheets(show, browser):
     assert 1 <= pages <= 3
 
 
+def test_printing_leaves_the_graphs_as_they_were(show, browser, eventually):
+    end = datetime.now(UTC) - timedelta(minutes=2)
+    past = {"from": f"{end - timedelta(minutes=10):%FT%TZ}", "to": f"{end:%FT%TZ}"}
+    show("system", "wide", "dark", **past)
+
+    def graph(event=None):
+        if event:
+            browser.execute_script(f"dispatchEvent(new Event('{event}'))")
+        return browser.execute_script("return document.querySelector('canvas').toDataURL()")
+
+    dark = graph()
+    assert graph("beforeprint") != dark
+    graph("afterprint")
+    eventually(lambda: graph() == dark)
+
+
 # -- Alerts
 
 RULES = [

@@ -378,7 +378,7 @@ def grafana_panel(panel, number, kind, place):
             {
                 "refId": chr(ord("A") + index),
                 "datasource": source,
-                "expr": query["expr"].replace("$window", "$__rate_interval"),
+                "expr": re.sub(r"\$(window|step)\b", "$__rate_interval", query["expr"]),
                 "legendFormat": query["legend"],
                 "instant": kind == "stat",
                 "range": kind != "stat",

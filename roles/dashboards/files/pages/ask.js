@@ -83,13 +83,14 @@ export const stepOf = (length, scrape) =>
   Math.ceil(Math.max(scrape, length / POINTS) / scrape) * scrape;
 
 /**
- * Return a query with its placeholders filled in. The window reaches back to the point before and a
- * scrape more, so that each sample counts once.
+ * Return a query with its placeholders filled in. A step reaches back to the point before and a
+ * scrape more, so that no sample is missed; a window too, and is long enough for a rate.
  */
 export function expression(text, host, step, scrape) {
   const pattern = host ? host.replace(/[.*+?^${}()|[\]\\]/g, "\\\\$&") : ".+";
   return text
     .replaceAll("$host", () => pattern)
+    .replaceAll("$step", `${step + scrape}s`)
     .replaceAll("$window", `${Math.max(300, step + scrape)}s`);
 }
 

@@ -209,9 +209,15 @@ export async function showAlerts() {
   return [["Alerts", `${found.filter(({ kind }) => kind === "firing").length} firing`], ...said];
 }
 
-/** Show the alerts that fired in a period of the past. */
+/** Return what is said when no alert of the past is shown. */
+export function withoutAlerts(alerts) {
+  if (!alerts) return " Which alerts fired is not known.";
+  return alerts.length ? "" : " No alert fired in this period.";
+}
+
+/** Show the alerts that fired in a period of the past, null if nobody knows them. */
 export function showPastAlerts(alerts, end) {
-  const items = alerts.map((alert) => {
+  const items = (alerts ?? []).map((alert) => {
     const runbook = make("a", { href: `runbooks/${alert.name}.html` }, "Runbook");
     const title = make("strong", {}, alert.text);
     return textItem(
@@ -224,8 +230,7 @@ export function showPastAlerts(alerts, end) {
   });
   const now = make("button", { type: "button" }, "Show now");
   now.addEventListener("click", () => showRange(state.range));
-  const none = alerts.length ? "" : " No alert fired in this period.";
-  const text = `The past is shown, and the tiles are of its end, ${moment(end)} (${zone()}).${none} `;
+  const text = `The past is shown, and the tiles are of its end, ${moment(end)} (${zone()}).${withoutAlerts(alerts)} `;
   const note = textItem("past", text, now);
   byId("alerts-list").replaceChildren(note, ...items);
 }

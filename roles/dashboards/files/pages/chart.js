@@ -199,7 +199,7 @@ export function draw(view, showValues, size = {}) {
     width: view.graph.clientWidth,
     height: heightOf(view),
     ...size,
-    padding: [10, 12, 0, panel.words ? 4 : 0],
+    padding: [10, 24, 0, panel.words ? 4 : 0], // to the right, half of the last time
     legend: { show: false },
     tzDate: dateIn,
     cursor,

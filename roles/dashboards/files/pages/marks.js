@@ -6,12 +6,13 @@ import { state } from "./state.js";
 import { clock, length, until } from "./times.js";
 
 const ALERTS = `max by (alertname, severity, host, service)
-  (ALERTS{alertstate="firing", severity!="none"})`;
+  (max_over_time(ALERTS{alertstate="firing", severity!="none"}[$step]))`;
 const NEAR = 5; // pixels between the cursor and a mark that it is at
 const LISTED = 200;
 
 let moments = []; // {time, name, text}
-let alerts = []; // {from, to, lasts, level, text, name, host}
+let alerts = []; // {from, to, lasts, began, level, text, name}
+let failure = ""; // why neither is known
 
 export const levelOfSeverity = (severity) => (severity === "page" ? "critical" : "warning");
 const chosen = (labels) => !state.host || !labels.host || labels.host === state.host;
@@ -61,10 +62,18 @@ async function alertsOf(at) {
     );
 }
 
-/** Ask for the marks of this round; return the alerts that fired in its period. */
+/** Ask for the marks of this round; return the alerts that fired in its period, null if nobody knows. */
 export async function loadMarks(marks) {
   const at = times();
-  const found = await Promise.all([alertsOf(at), ...marks.map((mark) => momentsOf(mark, at))]);
+  let found;
+  try {
+    found = await Promise.all([alertsOf(at), ...marks.map((mark) => momentsOf(mark, at))]);
+    failure = "";
+  } catch (error) {
+    alerts = moments = [];
+    failure = `not known. ${error.message}`;
+    return null;
+  }
   alerts = found[0].sort((a, b) => a.level.localeCompare(b.level) || b.from - a.from);
   moments = found
     .slice(1)
@@ -133,7 +142,7 @@ export function listMarks() {
     return make("tr", {}, make("th", { scope: "row" }, clock(time, span)), ...cells);
   });
   const heading = ["Time", "Event", "Fired"].map((text) => make("th", { scope: "col" }, text));
-  byId("events-count").textContent = countOf(rows.map(([, kind]) => kind));
+  byId("events-count").textContent = failure || countOf(rows.map(([, kind]) => kind));
   byId("events-list").replaceChildren(
     make("caption", { class: "hidden" }, "Releases, restarts and alerts of the period"),
     make("thead", {}, make("tr", {}, ...heading)),

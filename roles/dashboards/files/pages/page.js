@@ -149,7 +149,7 @@ function layPanels() {
 
 async function showAll() {
   shown = begin(Date.now() / 1000);
-  const fired = current || !shown.live ? loadMarks(marks).catch(() => []) : Promise.resolve([]);
+  const fired = current || !shown.live ? loadMarks(marks) : Promise.resolve([]);
   const past = !shown.live && fired.then((alerts) => showPastAlerts(alerts, shown.end));
   const tiles = current ? showTiles(current) : showCards(dashboards);
   const [said, alerts] = await Promise.all([
@@ -168,6 +168,7 @@ async function refresh() {
     return;
   }
   running = { again: false };
+  show(); // the theme, which printing or the browser may have changed: graphs take its colours
   if (byId("sections").dataset.panel !== state.panel) layPanels();
   const done = await showAll().then(
     () => `Updated ${clock(Date.now() / 1000)}${current ? "" : ` (${zone()})`}`,

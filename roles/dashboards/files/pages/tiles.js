@@ -24,10 +24,13 @@ async function statesOf(tile) {
   });
 }
 
+/** Return the sign and word of a tile's state. */
+export const wordOf = ({ level, quiet }) => (quiet ? ["–", "Nothing to report"] : WORDS[level]);
+
 const word = (sign, text) => make("div", { class: "word" }, symbol(sign), text);
 
-function tileItem({ title, value, level, tile, quiet }) {
-  const [sign, text] = quiet ? ["–", "Nothing to report"] : WORDS[level];
+function tileItem(state) {
+  const { title, value, level, tile, quiet } = state;
   return make(
     "li",
     {
@@ -37,7 +40,7 @@ function tileItem({ title, value, level, tile, quiet }) {
     },
     make("h3", {}, title),
     make("div", { class: "value" }, quiet ? tile.empty : format(value, tile)),
-    word(sign, text),
+    word(...wordOf(state)),
     explanation(tile, [tile]),
   );
 }
@@ -57,7 +60,7 @@ export async function showTiles(dashboard) {
     dashboard.tiles.map(async (tile) => {
       try {
         const states = await statesOf(tile);
-        said.push(...states.map((one) => [one.title, WORDS[one.level][1]]));
+        said.push(...states.map((one) => [one.title, wordOf(one)[1]]));
         return states.map(tileItem);
       } catch (error) {
         return [errorItem(tile.title, error)];

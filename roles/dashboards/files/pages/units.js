@@ -31,7 +31,7 @@ const NUMBERS = [
 const SUFFIXES = { "per second": " /s", "per hour": " /h", days: " d", factor: " ×" };
 
 /** Return divisor and suffix for numbers as large as `size`. */
-export function unitOf(unit, size) {
+function unitOf(unit, size) {
   const pick = (steps) => steps.find(([least]) => size >= least) ?? steps.at(-1);
   if (unit === "percent") return [0.01, " %"];
   if (unit === "seconds") return pick(SECONDS).slice(1);
