@@ -7,15 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import SERVICES
 
 testinfra_hosts = ["ansible://all"]
 
 REPOSITORY = Path(__file__).parents[3]
 INVENTORY = Path(__file__).parents[1] / "inventory"
-ROLES = (
-    "base,node_exporter,postgresql,postgres_exporter,redis,redis_exporter,nginx,nginx_exporter,"
-    "nginx_log_exporter,blackbox_exporter,alertmanager,prometheus,metrics,web,worker,beat"
-)
+EXPORTERS = [name for name in SERVICES if name.endswith("_exporter")]
+OTHERS = "base,postgresql,redis,nginx,alertmanager,prometheus,metrics,web,worker,beat"
+ROLES = ",".join([OTHERS, *EXPORTERS])
 APPLIES = {"Run", "Serve"}  # with what the names of such tasks begin
 PID = "$(systemctl show --property=MainPID --value {unit})"
 ENVIRONMENT = f"tr '\\0' '\\n' < /proc/{PID}/environ | grep -c ^INTERRUPTED=; true"
@@ -36,7 +36,6 @@ EVALUATION = (
 GROUP_WAIT = "curl -sS http://127.0.0.1:9093/api/v2/status | grep -o 'group_wait: [0-9a-z]*'"
 
 # By unit: a file that its role writes, another line in it, and what the process says.
-EXPORTERS = ("node", "postgres", "redis", "blackbox", "nginx", "nginx-log")
 UNITS = {
     "nginx": (
         "/etc/nginx/nginx.conf",
@@ -69,12 +68,12 @@ UNITS = {
         GROUP_WAIT,
     ),
     **{
-        f"prometheus-{name}-exporter": (
-            f"/etc/systemd/system/prometheus-{name}-exporter.service",
+        unit.removesuffix(".service"): (
+            f"/etc/systemd/system/{unit}",
             r"s/^\[Service\]$/&\nEnvironment=INTERRUPTED=1/",
             ENVIRONMENT,
         )
-        for name in EXPORTERS
+        for unit in (SERVICES[name]["unit"] for name in EXPORTERS)
     },
 }
 

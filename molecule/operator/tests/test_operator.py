@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from conftest import SERVICES
 
 MACHINE = "platform-operator"
 NAME = "shop.example.org"
@@ -126,7 +127,7 @@ def test_status_is_healthy_and_the_operators_playbook_shows_it(as_root, play):
 
 
 def test_nothing_listens_where_it_would_by_default(as_root):
-    """The inventory changes every port and database name: see group_vars/all/changed.yml."""
+    """The inventory changes all: see addresses.py and group_vars/all/changed.yml in it."""
     listening = as_root.check_output("ss -Hltn | awk '{print $4}'").splitlines()
     ports = {int(line.rsplit(":", 1)[1]) for line in listening}
     assert {port for port in ports if port < 12000} == {22, 8080, 8443}
@@ -142,7 +143,12 @@ def test_every_target_is_up_and_every_exporter_sees_its_service(prometheus, even
         found = prometheus("query", query=expression)["result"]
         return [float(one["value"][1]) for one in found]
 
-    assert eventually(lambda: values("count(up == 1)") == [12] and not values("up == 0"))
+    targets = {
+        str({"address": service.get("address")} | target)
+        for service in SERVICES.values()
+        for target in service.get("scrape", [])
+    }
+    assert eventually(lambda: values("count(up == 1)") == [len(targets)] and not values("up == 0"))
     for seen in ("pg_up", 'redis_up{instance="broker"}', 'redis_up{instance="cache"}', "nginx_up"):
         assert values(f"{seen} or 0 * {seen}") == [1], seen
     for counted in (
