@@ -14,11 +14,15 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 PORTS = {"django": 9807, "celery": 9808}
+POSTGRESQL_VERSION = yaml.safe_load(
+    (REPOSITORY / "roles/postgresql/defaults/main.yml").read_text()
+)["postgresql_version"]
 # The registry of services. What stands there in braces is known to a run only, but for the version.
 WIRING = (REPOSITORY / "playbooks/group_vars/all.yml").read_text()
-SERVICES = yaml.safe_load(WIRING.replace("{{ platform_postgresql_version }}", "17"))[
-    "platform_services"
-]
+SERVICES = yaml.safe_load(
+    WIRING.replace("{{ platform_postgresql_version }}", str(POSTGRESQL_VERSION))
+)["platform_services"]
+POSTGRESQL = SERVICES["postgresql"]["unit"].removesuffix(".service")
 
 
 @pytest.fixture(scope="session")

@@ -131,6 +131,17 @@ def test_ports_and_names_are_written_once():
     assert re.findall(r"://jewelry@|/jewelry$", text, re.M) == []
 
 
+def test_the_version_of_postgresql_is_written_once():
+    """Units and folders that have it in their names are in commands of runbooks and in tests too."""
+    named = re.compile(rf"postgresql[@/-]{DEFAULTS['postgresql_version']}\b")
+    folders = ("docs", "molecule", "playbooks", "roles")
+    paths = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.*")]
+    texts = {
+        path: path.read_text() for path in paths if path.suffix in {".j2", ".md", ".py", ".yml"}
+    }
+    assert [str(path) for path, text in texts.items() if named.search(text)] == []
+
+
 def test_what_depends_on_an_option_follows_it(read):
     """Change every address, port and name: nothing still names what it was."""
     port = iter(range(20000, 21000))

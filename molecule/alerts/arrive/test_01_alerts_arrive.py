@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from conftest import POSTGRESQL
 
 testinfra_hosts = ["ansible://monitoring"]
 
@@ -72,7 +73,7 @@ FAULTS = {
         alert="DiskSpaceCritical",
     ),
     "PostgreSQL": stopped(
-        "postgresql@17-main",
+        POSTGRESQL,
         alert="PostgreSQLDown",
         symptoms={"SiteNotReady"},
         others={"dba@example.org"},

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from conftest import POSTGRESQL
 
 testinfra_hosts = ["ansible://all"]
 
@@ -48,7 +49,7 @@ def test_network_parameters_hold_for_every_interface(host):
 
 
 def test_nothing_dumps_its_memory(host):
-    for unit in ("jewelry-worker", "postgresql@17-main", "redis-server@broker"):
+    for unit in ("jewelry-worker", POSTGRESQL, "redis-server@broker"):
         assert host.check_output(f"systemctl show --value -p LimitCORE {unit}") == "0"
     assert host.check_output("su -s /bin/sh jewelry -c 'ulimit -H -c'") == "0"
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 import pytest
-from conftest import SERVICES
+from conftest import POSTGRESQL, SERVICES
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 testinfra_hosts = ["ansible://monitoring"]
@@ -14,7 +14,7 @@ FAMILIES = {
     "http://127.0.0.1:9100/metrics": [
         "node_uname_info{",
         'node_systemd_unit_state{name="nginx.service"',
-        'systemd_unit_cpu_seconds_total{name="postgresql@17-main.service"}',
+        f'systemd_unit_cpu_seconds_total{{name="{POSTGRESQL}.service"}}',
         'systemd_unit_memory_bytes{name="redis-server@broker.service"}',
         'systemd_unit_memory_bytes{name="prometheus.service"}',
         'node_tcp_connection_states{state="listen"}',

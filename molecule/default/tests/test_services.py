@@ -1,7 +1,7 @@
 """Every service runs, comes back at boot, and has not fallen over since it started."""
 
 import pytest
-from conftest import SERVICES
+from conftest import POSTGRESQL, SERVICES
 
 testinfra_hosts = ["ansible://all"]
 
@@ -31,7 +31,7 @@ def test_unit_is_active_enabled_and_not_restarting(host, unit):
 # Folders that systemd does not make for the unit.
 MORE_FOLDERS = {
     "nginx": "/var/log/nginx/*.log",
-    "postgresql@17-main": "/var/lib/postgresql/17 /run/postgresql/*",
+    POSTGRESQL: "/var/lib/postgresql/* /run/postgresql/*",
     "prometheus": "/var/lib/prometheus/metrics2",
 }
 

@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from conftest import POSTGRESQL
 
 testinfra_hosts = ["ansible://web"]
 
@@ -167,7 +168,7 @@ def test_database_and_broker_are_down(host, page, value, total, eventually):
         name = 'jewelry_metrics_source_success{{source="{}"}}'
         return {value(job, name.format(source)) for source, job in sources.items()}
 
-    down = ["postgresql@17-main", "redis-server@broker"]
+    down = [POSTGRESQL, "redis-server@broker"]
     up = f'celery_worker_up{{hostname="worker@{host.check_output("hostname")}"}}'
     assert success() == {1}
     host.check_output(f"systemctl stop {' '.join(down)}")

@@ -4,6 +4,7 @@ import concurrent.futures
 from collections import Counter
 
 import pytest
+from conftest import POSTGRESQL, POSTGRESQL_VERSION
 
 testinfra_hosts = ["ansible://web"]
 
@@ -27,7 +28,7 @@ def without(host, eventually):
 
 
 def test_without_room_on_the_databases_disk_it_is_not_ready(host, eventually):
-    folder = "/var/lib/postgresql/17/main/base/pgsql_tmp"
+    folder = f"/var/lib/postgresql/{POSTGRESQL_VERSION}/main/base/pgsql_tmp"
     own = "$(id -u postgres),gid=$(id -g postgres)"
     host.check_output(
         f"install -d -o postgres -g postgres -m 700 {folder}"
@@ -42,7 +43,7 @@ def test_without_room_on_the_databases_disk_it_is_not_ready(host, eventually):
 
 
 def test_without_the_database_programs_are_asked_to_come_again_at_once(host, without):
-    without("postgresql@17-main")
+    without(POSTGRESQL)
     for _ in range(2):  # with a connection that was kept, and with none
         answer = host.check_output(ASK).lower()
         assert "503 service unavailable" in answer

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import SERVICES
+from conftest import POSTGRESQL, POSTGRESQL_VERSION, SERVICES
 
 testinfra_hosts = ["ansible://all"]
 
@@ -42,8 +42,8 @@ UNITS = {
         "s/client_max_body_size .*;/client_max_body_size 1k;/",
         LIMIT,
     ),
-    "postgresql@17-main": (
-        "/etc/postgresql/17/main/conf.d/50-jewelry.conf",
+    POSTGRESQL: (
+        f"/etc/postgresql/{POSTGRESQL_VERSION}/main/conf.d/50-jewelry.conf",
         "s/^log_min_duration_statement = .*/log_min_duration_statement = 77777/",
         DURATION,
     ),
