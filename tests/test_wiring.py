@@ -132,7 +132,7 @@ def test_ports_and_names_are_written_once():
 
 
 def test_the_version_of_postgresql_is_written_once():
-    """Units and folders that have it in their names are in commands of runbooks and in tests too."""
+    """Runbooks and tests name units and folders that have it in their names."""
     named = re.compile(rf"postgresql[@/-]{DEFAULTS['postgresql_version']}\b")
     folders = ("docs", "molecule", "playbooks", "roles")
     paths = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.*")]
