@@ -4,6 +4,7 @@ import datetime
 import functools
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,16 +67,19 @@ def of_roles(**settings):
 def faults():
     """Return a function that gives what is wrong with changed settings, environment or memory."""
 
-    def found(environment=None, memory_mb=2000, **settings):
+    def found(
+        environment=None, memory_mb=2000, queues=("celery",), app=REPOSITORY / "app", **settings
+    ):
         done = ask(
             "check_settings.py",
-            source=str(REPOSITORY / "app"),
+            source=str(app),
             roles=str(ROLES),
             environment=ENVIRONMENT | (environment or {}),
             settings=defaults() | settings,
             memory_mb=memory_mb,
             ssh_port=22,
             domain="shop.example.org",
+            queues=queues,
         )
         assert done.returncode == 0, done.stderr
         assert PASSWORD not in done.stdout
@@ -86,6 +90,24 @@ def faults():
 
 def test_defaults_are_right(faults):
     assert faults() == []
+
+
+@pytest.fixture
+def routed(tmp_path):
+    """A copy of the application that sends tasks to a queue `mail`."""
+    app = Path(shutil.copytree(REPOSITORY / "app", tmp_path / "app", symlinks=True))
+    settings = app / "config/settings.py"
+    routes = "CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {"
+    text = settings.read_text()
+    assert routes in text
+    settings.write_text(text.replace(routes, f'{routes}"apps.sales.tasks.x": {{"queue": "mail"}}'))
+    return app
+
+
+def test_a_queue_that_no_worker_would_read(faults, routed):
+    (said,) = faults(app=routed)
+    assert said.startswith("`redis_queues` lacks mail, to which the application sends tasks")
+    assert faults(app=routed, queues=["celery", "mail"]) == []
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,16 @@ def test_what_depends_on_an_option_follows_it(read):
     assert f"127.0.0.1:{settings['postgresql_port']}" in shown
 
 
+def test_the_queues_are_those_of_the_applications_settings(read, tmp_path):
+    source = tmp_path / "app/config"
+    source.mkdir(parents=True)
+    routes = '{"a": {"queue": "mail"}, "b": {"queue": "scans"}, "c": {"queue": "mail"}}'
+    (source / "settings.py").write_text(f"CELERY_TASK_ROUTES = {routes}\n")
+    names = ["redis_queues", "redis_exporter_queues", "worker_queues"]
+    found = read(names, {**SECRETS, "jewelry_domain": "shop.example.org"})
+    assert list(found.values()) == [["celery", "mail", "scans"]] * 3
+
+
 def test_services_of_several_machines_are_at_their_own_addresses(read):
     settings = {**SECRETS, "jewelry_domain": "shop.example.org", "jewelry_timezone": "Etc/UTC"}
     machines = {

@@ -200,8 +200,7 @@ SILENCED_SYSTEM_CHECKS = [
 
 CELERY_BROKER_URL = env.redis_url("BROKER_URL", example="redis://jewelry:PASSWORD@127.0.0.1:6379/0")
 CELERY_TASK_DEFAULT_QUEUE = "celery"
-# Tasks of other queues, such as {"apps.sales.tasks.send_receipt": {"queue": "mail"}}. redis_queues,
-# an option of role redis, names all queues: the worker reads those.
+# Tasks of other queues, by name, each with {"queue": NAME}. The worker reads all that stand here.
 CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_ACCEPT_CONTENT = ["json"]

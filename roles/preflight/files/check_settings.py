@@ -3,7 +3,7 @@
 
 Reads from standard input, as JSON: `source` (the application's folder), `roles` (the roles'
 folder), `environment` (of the application), `settings` (the roles' variables), `memory_mb`,
-`ssh_port`, `domain`.
+`ssh_port`, `domain`, `queues` (that the worker reads).
 Prints a JSON list of what is wrong, in words that hold no value of a secret.
 """
 
@@ -248,6 +248,17 @@ def processes(settings, machine, django, gunicorn):
             yield f"{first} ({shorter} s) must be below {second} ({longer} s), or tasks run twice"
 
 
+def queues(read, django):
+    """Yield the queues that tasks are sent to and the worker does not read."""
+    sent = {django.CELERY_TASK_DEFAULT_QUEUE}
+    sent |= {route["queue"] for route in django.CELERY_TASK_ROUTES.values()}
+    for queue in sorted(sent - set(read)):
+        yield (
+            f"`redis_queues` lacks {queue}, to which the application sends tasks"
+            " (CELERY_TASK_ROUTES in config/settings.py): add it, or leave `redis_queues` out"
+        )
+
+
 def of_roles(settings, roles, machine, domain, ssh=22):
     """Return what is wrong with the roles' variables; what cannot be read is named first."""
     return (
@@ -283,6 +294,7 @@ def main():
         faults.append(f"the application refuses `jewelry_environment`: {reason}")
     else:
         faults += [] if faults else processes(settings, machine, django, gunicorn)
+        faults += queues(given["queues"], django)
     json.dump(faults, sys.stdout)
 
 
