@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -221,6 +223,47 @@ def test_the_queues_are_those_of_the_applications_settings(read, tmp_path):
     names = ["redis_queues", "redis_exporter_queues", "worker_queues"]
     found = read(names, {**SECRETS, "jewelry_domain": "shop.example.org"})
     assert list(found.values()) == [["celery", "mail", "scans"]] * 3
+
+
+def test_what_stands_in_place_of_a_computed_option_is_followed_too(read, tmp_path):
+    """Such as another source, or the whole environment: not only what they are computed from."""
+    source = shutil.copytree(
+        REPOSITORY / "app", tmp_path / "source", ignore=shutil.ignore_patterns("__pycache__", ".*")
+    )
+    (source / "apps/another.py").write_text("")
+    settings = {
+        **SECRETS,
+        "jewelry_domain": "shop.example.org",
+        "jewelry_timezone": "Etc/UTC",
+        "release_source": str(source),
+        "release_environment": {"WEB_WORKERS": 7, "LOGINS_PER_ADDRESS": 3},
+        "release_admin_name": "root",
+        "nginx_prometheus_user": "watcher",
+    }
+    names = ["release_id", "alerts_web_workers", "nginx_passwords_per_minute", "platform_addresses"]
+    found = read(names, settings)
+    program = REPOSITORY / "roles/release/files/build_release.py"
+    made = subprocess.run(
+        [sys.executable, program, "id", source], capture_output=True, text=True, check=True
+    )
+    assert found["release_id"] == made.stdout.strip()
+    assert int(found["alerts_web_workers"]) == 7
+    assert int(found["nginx_passwords_per_minute"]) == 6
+    assert "(user root," in found["platform_addresses"]
+    assert "(user watcher," in found["platform_addresses"]
+
+
+def test_defaults_that_follow_the_application_are_the_applications():
+    """Roles repeat a setting's default, for they cannot read the application."""
+    application = "".join(path.read_text() for path in (REPOSITORY / "app/config").glob("*.py"))
+    defaults = (REPOSITORY / "roles").glob("*/defaults/main.yml")
+    repeated = re.findall(
+        r"platform_settings \| default\({}\)\)\.(\w+) \| default\((\w+)\)",
+        "".join(path.read_text() for path in defaults),
+    )
+    assert len(repeated) >= 2
+    for name, default in repeated:
+        assert f'"{name}", default={default},' in application, name
 
 
 def test_services_of_several_machines_are_at_their_own_addresses(read):
