@@ -40,7 +40,8 @@ LISTENING = re.compile(
     r"(alertmanager|prometheus|grafana|\w+_exporter|nginx_local|metrics_(django|celery))_address"
     r"|(nginx_https?|postgresql)_port"
 )
-SCRAPED_WITHIN = 60  # seconds: rules look at the last minutes, and a sample counts for five
+# Seconds: rules look at the last minute, and a rate needs two samples in it.
+SCRAPED_WITHIN = 30
 
 
 def megabytes(text):
@@ -129,13 +130,16 @@ def ports(settings, ssh):
 
 
 def references(settings):
-    """Yield the addresses at which one service looks for another in vain, if they are set."""
+    """Yield the options by which one service would not find another; empty ones look for none."""
     for name, of in (
         ("nginx_metrics_address", "metrics_django_address"),
         ("nginx_prometheus_address", "prometheus_address"),
+        ("nginx_alertmanager_address", "alertmanager_address"),
+        ("postgres_exporter_database", "postgresql_database"),
+        ("postgres_exporter_port", "postgresql_port"),
         ("prometheus_blackbox_address", "blackbox_exporter_address"),
     ):
-        if name in settings and settings[name] != settings[of]:
+        if str(settings.get(name, "")) not in ("", str(settings[of])):
             yield (
                 f"`{name}` is {settings[name]}, but `{of}` is {settings[of]}: leave the first out,"
                 " and it follows the second"
@@ -177,7 +181,7 @@ def monitoring(settings, roles):
     if not 1 <= sum(int(number) * seconds[unit] for number, unit in interval) <= SCRAPED_WITHIN:
         yield (
             f"`prometheus_interval` is {settings['prometheus_interval']}: the alert rules look at"
-            f" the last minutes, so set 1s to {SCRAPED_WITHIN}s"
+            f" the last minute, so set 1s to {SCRAPED_WITHIN}s"
         )
     critical, low = (float(settings[f"alerts_disk_free_{one}"]) for one in ("critical", "low"))
     if critical >= low:
