@@ -230,7 +230,8 @@ def test_what_stands_in_place_of_a_computed_option_is_followed_too(read, tmp_pat
     source = shutil.copytree(
         REPOSITORY / "app", tmp_path / "source", ignore=shutil.ignore_patterns("__pycache__", ".*")
     )
-    (source / "apps/another.py").write_text("")
+    with (source / "config/settings.py").open("a") as file:
+        file.write('CELERY_TASK_ROUTES["a"] = {"queue": "another"}\n')
     settings = {
         **SECRETS,
         "jewelry_domain": "shop.example.org",
@@ -240,15 +241,15 @@ def test_what_stands_in_place_of_a_computed_option_is_followed_too(read, tmp_pat
         "release_admin_name": "root",
         "nginx_prometheus_user": "watcher",
     }
-    names = ["release_id", "alerts_web_workers", "nginx_passwords_per_minute", "platform_addresses"]
-    found = read(names, settings)
+    numbers = ["alerts_web_workers", "nginx_passwords_per_minute"]
+    found = read(["release_id", "worker_queues", "platform_addresses", *numbers], settings)
     program = REPOSITORY / "roles/release/files/build_release.py"
     made = subprocess.run(
         [sys.executable, program, "id", source], capture_output=True, text=True, check=True
     )
     assert found["release_id"] == made.stdout.strip()
-    assert int(found["alerts_web_workers"]) == 7
-    assert int(found["nginx_passwords_per_minute"]) == 6
+    assert "another" in found["worker_queues"]
+    assert [int(found[name]) for name in numbers] == [7, 6]
     assert "(user root," in found["platform_addresses"]
     assert "(user watcher," in found["platform_addresses"]
 
