@@ -2,8 +2,8 @@
 """Measure an installation: site.yml against a floor script, a second run with and without mitogen,
 and idle memory.
 
-Both start on a bare lab machine of their own, one after the other, and build the release anew.
-The floor script does by hand, with no checks, what cannot be left out: apt-get with the very
+Both start on a bare lab machine of their own, one after the other, and build the release. The
+floor script does by hand, with no checks, what cannot be left out: apt-get with the very
 packages that site.yml installed, the same release, a database, migrations, a first answer. Times
 are wall time in seconds on this controller; only their ratios mean anything elsewhere.
 """

@@ -75,7 +75,7 @@ def test_no_graph_of_states_misses_what_is_shorter_than_its_step(dashboard):
                 assert "[$step]" in query["expr"] or "blue" in query["legend"], panel["title"]
 
 
-def test_whatever_pages_has_a_tile_where_the_alert_leads_to():
+def test_every_alert_that_pages_has_a_tile_on_its_dashboard():
     shown = {
         (name, dashboard["name"])
         for dashboard in DASHBOARDS

@@ -55,7 +55,7 @@ def counted(log):
     return sum(value for name, value in found.items() if name[0] == "nginx_http_responses_total")
 
 
-def test_counts_go_on_after_a_restart(nginx):
+def test_counts_continue_after_a_restart(nginx):
     nginx.answer(3)
     assert counted(nginx.exporter()) == 3
     nginx.answer(2)
@@ -149,7 +149,7 @@ def test_a_visitor_cannot_forge_a_line(nginx):
     assert ("nginx_http_responses_total", "500", "application") not in samples(nginx.exporter())
 
 
-def test_other_buckets_begin_anew(nginx, monkeypatch):
+def test_other_buckets_start_at_zero(nginx, monkeypatch):
     nginx.answer(2)
     assert counted(nginx.exporter()) == 2
     monkeypatch.setattr(exporter, "BUCKETS", (0.5, 1.0))

@@ -139,7 +139,7 @@ CASES = {
     ),
     "webhook-name": (
         {"alertmanager_webhooks": [{"name": "Two words", "url": "https://example.org"}]},
-        "alertmanager_webhooks needs a name for each",
+        "alertmanager_webhooks needs a different name for each",
     ),
     "webhook-nameless": (
         {"alertmanager_webhooks": [{"url": "https://example.org"}]},
@@ -162,8 +162,8 @@ def groups():
 def refused(tmp_path, groups):
     """Return a function that runs the preflight for machines with these variables.
 
-    The first is in every group. It foretells only, on this controller as if that were each of the
-    machines. It gives what it said.
+    The first is in every group. It runs in check mode, on this controller in place of each of
+    the machines. It gives what it said.
     """
     facts = tmp_path / "facts"
     environment = {

@@ -1,4 +1,4 @@
-"""What decides whether a unit runs the files of today: plugins/module_utils/jewelry_units.py."""
+"""What decides whether a unit runs the current files: plugins/module_utils/jewelry_units.py."""
 
 import importlib.util
 import os
@@ -117,7 +117,7 @@ def test_replaced_programs_and_libraries_differ_from_what_is_deleted_on_purpose(
     assert units.REPLACED.findall(maps) == ["/", "/usr/lib/libcrypto.so.3"]
 
 
-def test_a_start_is_given_by_the_clock_of_today():
+def test_a_start_is_given_by_the_current_clock():
     since_boot = time.monotonic()
     found = units.started({"InactiveExitTimestampMonotonic": f"{since_boot * 1e6:.0f}"})
     assert found == pytest.approx(time.time(), abs=1)

@@ -173,7 +173,7 @@ def dead_database(transactional_db):
 
 
 @pytest.mark.usefixtures("dead_database")
-def test_without_the_database_everybody_is_asked_to_come_again(stranger, caplog):
+def test_without_the_database_the_answer_says_when_to_try_again(stranger, caplog):
     token = {"HTTP_AUTHORIZATION": "Token 0123456789abcdef"}
     refused = problem(stranger.get(ITEMS, **token), 503)
     assert "database" in refused["detail"]

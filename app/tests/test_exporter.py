@@ -68,7 +68,7 @@ def scrape(port: int) -> list:
             time.sleep(0.1)
 
 
-def test_both_jobs_answer_without_database_and_without_anything_to_tell_of(ports, tmp_path):
+def test_both_jobs_answer_without_database_and_without_processes(ports, tmp_path):
     django, celery = scrape(ports["django"]), scrape(ports["celery"])
     success = "jewelry_metrics_source_success"
     assert values(django, success) == {("migrations",): 0, ("business",): 0}

@@ -44,7 +44,7 @@ def test_the_answer_says_when_to_try_again(anna):
     assert refused["Retry-After"] == refused["RateLimit-Reset"]
 
 
-def test_an_address_may_go_on_after_a_while(db):
+def test_an_address_may_try_again_after_a_while(db):
     limit = Limit("test", 10, 60)
     assert [limit.take("a").remaining for _ in range(10)] == list(range(9, -1, -1))
     assert not limit.take("a").allowed

@@ -17,7 +17,7 @@ def migrate(name: str) -> None:
     executor.migrate([("sales", name)])
 
 
-def sell_as_the_release_before(user, item) -> int:
+def sell_as_the_earlier_release(user, item) -> int:
     """What its ORM sends: the columns that it knows."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -39,11 +39,11 @@ def test_sales_before_and_during_the_migration_are_whole(user, item, monkeypatch
     lena = make_user(make_tenant("luna", currency="CHF"), "lena")
     other = make_item(lena.tenant, "CHAIN", name="Chain")
     migrate("0001_initial")
-    sales = [sell_as_the_release_before(*who) for who in ((user, item), (lena, other)) * 3]
+    sales = [sell_as_the_earlier_release(*who) for who in ((user, item), (lena, other)) * 3]
     migrate("0003_number_and_name_new_sales")
-    sales += [sell_as_the_release_before(user, item) for _ in range(2)]
+    sales += [sell_as_the_earlier_release(user, item) for _ in range(2)]
     Item.objects.filter(pk=other.pk).update(name="New name")
-    sales += [sell_as_the_release_before(lena, other)]
+    sales += [sell_as_the_earlier_release(lena, other)]
     module = "apps.sales.migrations.0004_number_and_name_old_sales"
     monkeypatch.setattr(importlib.import_module(module), "ROWS", 2)
     migrate("0005_sale_number_unique")
@@ -65,9 +65,9 @@ def test_sales_before_and_during_the_migration_are_whole(user, item, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_release_before_sells_after_the_migration(user, item):
+def test_the_earlier_release_sells_after_the_migration(user, item):
     """While it drains, and after a rollback."""
-    sale = Sale.objects.get(pk=sell_as_the_release_before(user, item))
+    sale = Sale.objects.get(pk=sell_as_the_earlier_release(user, item))
     Item.objects.update(name="New name")
     assert (sale.number, sale.shop_name) == (1, "Aurum")
     assert str(sale.lines.get()) == "1 x RING-1 Gold ring"

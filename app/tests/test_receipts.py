@@ -167,7 +167,7 @@ def test_a_database_that_refuses_the_commit_after_the_mail(sale, note_blocked, m
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.filterwarnings("default")  # the worker's own
-def test_a_worker_goes_on_trying_to_note_a_receipt(sale, note_blocked, mailoutbox, monkeypatch):
+def test_a_worker_keeps_trying_to_note_a_receipt(sale, note_blocked, mailoutbox, monkeypatch):
     monkeypatch.setattr(tasks, "NOTE_AGAIN", 0.2)
     note_blocked("RAISE disk_full")
     send_receipt.delay(sale.pk)

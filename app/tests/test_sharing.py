@@ -64,7 +64,7 @@ def test_each_process_takes_the_lowest_free_slot_and_death_frees_it(service, dir
     assert held(directory) == {"main-0": main, "child-0": third, "child-1": second}
 
 
-def test_counters_go_on_over_fifty_kills_in_the_midst_of_counting(service, directory):
+def test_counters_continue_over_fifty_kills_while_counting(service, directory):
     kills = 50
     running = [service.fork(), service.fork()]
     for _ in range(kills):
@@ -94,7 +94,7 @@ def test_files_are_bounded_by_the_processes_at_the_same_time(service, directory)
     assert total(directory, "things") == 21
 
 
-def test_counters_go_on_when_the_whole_service_is_killed_and_started_again(start, directory):
+def test_counters_continue_when_the_whole_service_is_killed_and_started_again(start, directory):
     for _ in range(3):
         service = start()
         service.fork("idle")
@@ -115,7 +115,7 @@ def test_two_services_at_once_count_apart_and_add_up(start, directory):
     assert set(held(directory)) == {"main-0", "main-1", "child-0", "child-1"}
 
 
-def test_gauges_tell_of_the_living(service, directory):
+def test_gauges_show_living_processes(service, directory):
     first, _ = service.fork("idle"), service.fork("idle")
     assert total(directory, "busy", "") == 2
     service.kill(first)
@@ -125,13 +125,13 @@ def test_gauges_tell_of_the_living(service, directory):
     assert held(directory)["child-0"] == third
 
 
-def test_what_the_dead_set_is_not_its_successor_s(service, directory):
+def test_a_value_of_a_dead_process_is_not_its_successors(service, directory):
     service.kill(service.fork("idle"))
     service.fork("quiet")
     assert total(directory, "busy", "") == 0
 
 
-def test_each_process_tells_of_itself(service, directory):
+def test_each_process_exports_its_own_metrics(service, directory):
     pid = service.fork("idle")
     eventually(lambda: total(directory, "process_resident_memory_bytes", "", role="child") > 0)
     label = {"role": "child", "service": "web", "slot": "0"}

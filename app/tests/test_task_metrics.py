@@ -89,7 +89,7 @@ def counted(worker):
     return risen
 
 
-def test_samples_stand_before_the_first_task(worker):
+def test_samples_are_there_before_the_first_task(worker):
     families = worker.families()
     labels = {"name": fine.name, "hostname": NODE, "queue_name": "celery"}
     for name in COUNTERS:
@@ -219,7 +219,7 @@ def run(scheduler, seconds: float) -> None:
         time.sleep(min(max(scheduler.tick(), 0), 0.05))
 
 
-def test_beat_tells_when_it_ran_and_will_run(scheduler):
+def test_beat_exports_its_last_and_next_run(scheduler):
     assert gauge("last_run", entry="entry") == 0
     run(scheduler, 0.5)
     assert abs(time.time() - gauge("last_run", entry="entry")) < 0.5

@@ -99,7 +99,7 @@ def test_tokens_outlive_other_changes(anna, settings):
     anna.first_name = "Anna"
     anna.save()
     hashers = [f"django.contrib.auth.hashers.{name}PasswordHasher" for name in ("MD5", "PBKDF2")]
-    settings.PASSWORD_HASHERS = hashers  # at the login, the first one hashes the password anew
+    settings.PASSWORD_HASHERS = hashers  # at the login, the first one hashes the password again
     User.objects.update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
     log_in(anna)
     assert User.objects.get().password.startswith("md5")
@@ -131,7 +131,7 @@ def test_a_user_without_a_tenant_is_refused_in_words(db, rights, words):
         assert words in response.json()["detail"]
 
 
-def test_the_admin_makes_nobody_who_can_log_in_nowhere(admin, tenant):
+def test_the_admin_refuses_a_user_who_could_not_log_in(admin, tenant):
     form = {"username": "new", "password1": "battery staple 7", "password2": "battery staple 7"}
     form |= {"usable_password": "true"}
     page = admin.post("/admin/core/user/add/", form)

@@ -3,8 +3,8 @@
 
     jewelry_units.py FILE     write FILE, numbers about all services for Prometheus
 
-A unit is current if the files that it read when it was started or last reloaded are those of today,
-and if no program or library that it runs has been replaced. What it read is remembered below /run
+A unit is current if the files that it read at its start or last reload have not changed, and if
+no program or library that it runs has been replaced. What it read is remembered below /run
 with the unit's invocation. For an invocation that nobody remembers (somebody else has started the
 unit, or the machine has) a file counts as read if it is older than the start.
 """
@@ -118,7 +118,7 @@ def unread(unit, properties, **paths):
 
 
 def started(properties):
-    """Return when a unit was started, by the clock of today: it may have been set since."""
+    """Return when a unit was started, by the current clock: it may have been set since."""
     since_boot = int(properties["InactiveExitTimestampMonotonic"]) / 1e6
     return time.time() - time.monotonic() + since_boot
 

@@ -8,7 +8,7 @@ from ansible.module_utils.jewelry_units import remember, remembered, replaced, s
 
 DOCUMENTATION = """
 module: current_unit
-short_description: A systemd unit runs, at boot too, and runs the files of today
+short_description: A systemd unit runs, at boot too, and runs the current files
 description:
   - Starts and enables a unit. Restarts or reloads it if it runs with other files than there are.
   - It compares in every run. So it takes the place of handlers, which an interrupted run loses.

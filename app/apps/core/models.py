@@ -89,7 +89,7 @@ class User(
         return user
 
     def clean(self) -> None:
-        """Refuse an active user who could log in nowhere."""
+        """Refuse an active user who could not log in anywhere."""
         super().clean()
         if self.is_active and self.tenant_id is None and not (self.is_staff or self.is_superuser):
             raise ValidationError("Choose a tenant, or make the user staff of the platform.")
@@ -97,7 +97,7 @@ class User(
     def save(self, *args, **kwargs) -> None:
         """Store. Tokens end with the password, the account or the tenant they were given for."""
         moved = getattr(self, "_stored_tenant_id", None) not in (None, self.tenant_id)
-        # Django sets _password when a new one was chosen, not when it only hashes it anew.
+        # Django sets _password when a new one was chosen, not when it only hashes it again.
         ends_tokens = self._password is not None or not self.is_active or moved
         with transaction.atomic():
             super().save(*args, **kwargs)

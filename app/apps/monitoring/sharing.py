@@ -57,7 +57,7 @@ class Sharing:
         self._slot: slots.Slot | None = None
         self._identity: object = None  # which files are written to: the slot's, or those elsewhere
         self._mend = True  # whether they need looking after at the next change of a value
-        self._kept: dict[str, int] = {}  # descriptors of the files that are opened anew, by path
+        self._kept: dict[str, int] = {}  # descriptors of the files that are opened again, by path
         # Held while the thread below works. Nobody forks then, so no child inherits a lock of
         # prometheus_client that the thread, which the child does not have, would have to release.
         self._working = threading.Lock()

@@ -27,7 +27,7 @@ class Slot:
     """A slot that this process holds.
 
     As text (`child-0`) it is a part of the names of the process's files. Slots are compared by
-    identity, by which prometheus_client notices that it must open its files anew.
+    identity, by which prometheus_client notices that it must open its files again.
     """
 
     directory: Path

@@ -218,7 +218,7 @@ def trial(host, healthy, messages, firing, known, eventually):
 
 
 # First, while nothing is muted: an Alertmanager that has just started learns of causes within a
-# minute only, and may tell of what follows from them before.
+# minute only, and may send what follows from them before.
 def test_restarts_neither_end_nor_repeat_what_fires(host, trial, messages, firing, eventually):
     with trial("node_exporter") as fault:
         before = len(messages())

@@ -1,4 +1,4 @@
-"""`--check --diff` foretells what a run would do, and shows no secret."""
+"""`--check --diff` shows what a run would change, and no secret."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ ALERTMANAGER = (
 
 
 @pytest.fixture
-def foretell(play):
+def check_mode(play):
     """Return a function that runs site.yml with --check --diff and returns what it said."""
 
     def run(**variables):
@@ -32,18 +32,18 @@ def foretell(play):
     return run
 
 
-def test_nothing_is_left_to_do_in_few_tasks(foretell):
-    recap = re.search(r"ok=(\d+) +changed=(\d+)", foretell())
+def test_nothing_is_left_to_do_in_few_tasks(check_mode):
+    recap = re.search(r"ok=(\d+) +changed=(\d+)", check_mode())
     assert int(recap[2]) == 0
     assert int(recap[1]) <= 120
 
 
-def test_no_secret_is_shown_when_all_change(foretell, secrets, vault):
+def test_no_secret_is_shown_when_all_change(check_mode, secrets, vault):
     names = [*vault, *ALERTMANAGER]
     changed = {name: f"{number}Zq8abcdefgh" * 7 for number, name in enumerate(names)}
     changed["alertmanager_slack_url"] = f"https://{changed['alertmanager_slack_url']}"
 
-    said = foretell(**changed)
+    said = check_mode(**changed)
 
     assert int(re.search(r"changed=(\d+)", said)[1]) > 0
     for secret in [*secrets.values(), *changed.values()]:

@@ -1,4 +1,4 @@
-"""Alertmanager knows whom to tell of what, in words that fit, and keeps its secrets."""
+"""Alertmanager sends alerts to the right people, in words that fit, and keeps its secrets."""
 
 import json
 import time

@@ -93,7 +93,7 @@ def test_a_tile_without_a_legend_has_one_value(prometheus, dashboards, name):
             assert len(prometheus("query", query=expression)["result"]) <= 1, tile["title"]
 
 
-def test_what_may_be_empty_is_there_at_all(dashboards):
+def test_metrics_of_empty_panels_exist(dashboards):
     known = {
         (dashboard["name"], panel["title"], query["legend"])
         for dashboard in dashboards.values()

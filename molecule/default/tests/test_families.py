@@ -91,7 +91,7 @@ def test_families_are_exactly_those_promised_each_with_a_sample(page, job):
     assert found == promised | {n: kind for n, kind in after_an_event.items() if n in found}
 
 
-def test_first_samples_stand(host, page, job):
+def test_samples_are_there_before_the_first_event(host, page, job):
     text = page(job)
     for sample in SAMPLES[job]:
         assert f"\n{sample.replace('%H', host.check_output('hostname'))}" in text, sample

@@ -42,7 +42,7 @@ def test_without_room_on_the_databases_disk_it_is_not_ready(host, eventually):
     eventually(lambda: host.check_output(READY).endswith(" 200"), 10)
 
 
-def test_without_the_database_programs_are_asked_to_come_again_at_once(host, without):
+def test_without_the_database_programs_may_try_again_at_once(host, without):
     without(POSTGRESQL)
     for _ in range(2):  # with a connection that was kept, and with none
         answer = host.check_output(ASK).lower()

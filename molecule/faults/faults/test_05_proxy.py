@@ -150,7 +150,7 @@ def test_what_nginx_lets_pass_the_application_takes(ask, url):
     assert ask(f"--http2 -H X-Long:{LONG} {url}/api/v1/")[0] == 200
 
 
-def test_without_the_application_all_is_said_at_once(host, ask, url):
+def test_without_the_application_nginx_answers_at_once(host, ask, url):
     host.check_output("mv /run/jewelry-web/live /run/jewelry-web/gone")
     try:
         program = ask(f"-X POST -d x=1 {url}/api/v1/sales/")

@@ -100,7 +100,7 @@ def test_passwords_stay_while_no_key_is_there(host, run):
     assert "-PasswordAuthentication no" in said
 
 
-def test_logs_are_rotated_by_size_and_nginx_writes_on(host, site):
+def test_logs_are_rotated_by_size_and_nginx_continues_to_write(host, site):
     """The error log stands for both: what reads the access log is spared 100 MB."""
     before = host.check_output("ls /var/log/nginx/error.log.* 2> /dev/null | wc -l")
     host.check_output("truncate -s 101M /var/log/nginx/error.log && systemctl start logrotate")

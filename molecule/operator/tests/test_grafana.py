@@ -77,7 +77,7 @@ def test_nothing_of_it_shows_a_secret_to_everybody(world_readable):
     assert world_readable(write) == ["/etc/planted"]
 
 
-def test_foretelling_a_change_shows_no_secret(play):
+def test_check_mode_shows_no_secret(play):
     changed = "Zq84" * 20
     variables = {
         "vault_grafana_password": changed,

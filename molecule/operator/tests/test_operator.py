@@ -160,7 +160,7 @@ def test_every_target_is_up_and_every_exporter_sees_its_service(prometheus, even
         assert eventually(lambda counted=counted: sum(values(counted)) > 0), counted
 
 
-def test_status_says_what_is_missing_to_tell_anybody_of_alerts(as_root):
+def test_status_says_which_setting_sends_alerts(as_root):
     said = as_root.check_output("jewelry-status --wait 60")
     assert "NOT SENT to anyone: set alertmanager_email_to" in said
     assert "calls nobody: set alertmanager_dead_mans_switch_url" in said
@@ -176,7 +176,7 @@ def test_probes_trust_the_certificate(prometheus, eventually):
     assert eventually(lambda: probed() == wanted)
 
 
-def test_name_that_does_not_lead_here_yet_is_said_and_is_no_fault(as_root, eventually):
+def test_name_that_does_not_point_here_yet_is_shown_and_is_no_fault(as_root, eventually):
     def notices():
         status = as_root.run("jewelry-status")
         return "DNS: " in status.stdout and status

@@ -171,7 +171,7 @@ function heightOf(view) {
   return Math.max(190, Math.round(innerHeight / (view.alone ? 1.8 : 5)));
 }
 
-/** Draw a panel's graph anew: its series, its theme or its size have changed. */
+/** Draw a panel's graph again: its series, its theme or its size have changed. */
 export function draw(view, showValues, size = {}) {
   const { panel } = view;
   view.chart?.destroy();
