@@ -192,10 +192,22 @@ def test_no_runbook_repeats_the_numbers_of_its_head():
             name = alert["alert"]
             body = (REPOSITORY / f"docs/runbooks/{name}.md").read_text().partition("\n## ")[2]
             prose = re.sub(r"(?m)^    .*$", "", body)
-            for found in re.findall(r"\{alerts_\w+(?::\w+)?\}", alert["when"]):
-                number = alert_data.fill(found, settings, name)
-                typed = rf"(?<![\d.]){re.escape(number)}(?![\d.]*\d)"
-                assert len(number) < 2 or not re.search(typed, prose), f"{name}: {number}"
+            for found in re.findall(r"\{(alerts_\w+)(:\w+)?\}", alert["when"] + alert["expr"]):
+                number = alert_data.fill("{" + "".join(found) + "}", settings, name)
+                for one in {number, str(settings[found[0]])}:
+                    typed = rf"(?<![\d.]){re.escape(one)}(?![\d.]*\d)"
+                    assert len(one) < 2 or not re.search(typed, prose), f"{name}: {one}"
+
+
+def test_no_query_of_the_documents_repeats_an_objective():
+    """Nor does their prose: the objectives are one list, and a series has what they allow."""
+    settings = alert_data.settings()
+    pages = (REPOSITORY / "docs/monitoring").glob("*.md")
+    # The 0.99 of a p99 is another number.
+    text = re.sub(r"quantile\(0[.]\d+", "", "\n".join(path.read_text() for path in pages))
+    for name in ("alerts_slo_availability", "alerts_slo_latency", "alerts_slo_burn_1h"):
+        for typed in (str(settings[name]), alert_data.words(settings[name], "percent", name)):
+            assert not re.search(rf"(?<![\d.]){re.escape(typed)}(?![\d.])", text), (name, typed)
 
 
 def test_an_operator_changes_alerts_and_adds_some(promtool, tmp_path, alerts):

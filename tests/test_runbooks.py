@@ -4,9 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 FOLDER = Path(__file__).parents[1] / "docs/runbooks"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "README")
+DASHBOARDS = FOLDER.parents[1].glob("roles/dashboards/files/dashboards/*.yml")
+TILES = {
+    one["title"]: {tile["title"] for tile in one["tiles"]}
+    for one in (yaml.safe_load(path.read_text()) for path in DASHBOARDS)
+}
 SECTIONS = ["What it means", "Confirm", "If you see", "Fixed when", "Also check"]
 
 pytestmark = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
@@ -34,6 +40,13 @@ def test_table_names_what_one_sees_and_what_to_do(path):
             break
         cells = re.split(r"(?<!\\)\|", line)[1:-1]
         assert len(cells) == 2 and all(cell.strip() for cell in cells), line
+
+
+def test_tiles_that_are_named_are_on_their_dashboards(path):
+    for tile, dashboard in re.findall(
+        r"[Tt]ile (.+?) on the dashboard (\w+(?: levels)?)", path.read_text()
+    ):
+        assert tile in TILES[dashboard], (tile, dashboard)
 
 
 def test_links_lead_to_runbooks(path):
