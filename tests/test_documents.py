@@ -1,5 +1,6 @@
 """What documents name is there: files, links, headings, `make` verbs, the version."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -69,6 +70,35 @@ def test_the_version_stands_once_and_the_changelog_follows():
     assert versions[1:2] in ([], [VERSION])
     tools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     assert tools == "0"
+
+
+def settings_of_the_application():
+    """Return the environment variables that the application reads, each with its default."""
+    calls = [
+        node
+        for path in sorted((REPOSITORY / "app/config").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("env.")
+    ]
+    found = {}
+    for call in calls:
+        name, *_ = call.args
+        if isinstance(name, ast.Constant) and str(name.value).isupper():
+            default = [word.value for word in call.keywords if word.arg == "default"]
+            found[name.value] = default[0] if default else None
+    return found
+
+
+def test_operations_has_every_setting_of_the_application_with_its_default():
+    text = (REPOSITORY / "docs/operations.md").read_text()
+    section = text.split("\n## The application's settings\n")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", section, re.MULTILINE))
+    of_platform = re.findall(r"`([A-Z_]+)`", re.search(r"Set by the platform:[^.]+", section)[0])
+    read = settings_of_the_application()
+    assert {*rows, *of_platform} == set(read) - {"STATIC_ROOT"}  # of the release
+    for name in rows:
+        if isinstance(read[name], ast.Constant):
+            assert rows[name].strip("`").lower() == str(read[name].value).lower(), name
 
 
 def test_hooks_before_a_commit_are_parts_of_what_needs_no_machine():
