@@ -16,6 +16,7 @@ TEXTS = [
     for pattern in (
         "*.md",
         "docs/**/*.md",
+        "*/README.md",
         "roles/*/README.md",
         "playbooks/*.yml",
         "inventories/**/*.yml",
@@ -46,8 +47,9 @@ TRIED = {re.search(r"playbooks/(\w+)", command)[1]: command for command in sorte
 
 def lines_for_a_shell():
     """Return the documents' indented lines that begin with a program, continued ones joined."""
-    programs = "amtool|apt-get|awk|cat|cp|curl|df|git|grep|jewelry-|journalctl|ls|make|mkdir|nginx"
-    programs += "|promtool|ps|rm|runuser|sed|ssh|ss|systemctl|token=|address="
+    programs = "amtool|apt-get|awk|cat|cp|curl|df|git|grep|jewelry-|journalctl|logrotate|ls|make"
+    programs += "|mkdir|nft|nginx|openssl|promtool|ps|readlink|redis-|rm|runuser|sed|ssh|ss|sysctl"
+    programs += "|systemctl|systemd-|tail|timedatectl|unattended-|token=|address="
     for path in TEXTS:
         if path.suffix == ".md":
             text = path.read_text().replace("\\\n", "")
