@@ -1,6 +1,5 @@
 """What the inventory says wins everywhere, and what depends on it follows."""
 
-import ast
 import json
 import os
 import re
@@ -329,14 +328,6 @@ def test_a_scenario_changes_every_address_and_port():
 def is_listened_on(name, value):
     """Tell whether an option is a port or an address, and not one that follows another."""
     return "{{" not in str(value) and (ADDRESS.search(str(value)) or name.endswith("_port"))
-
-
-def test_every_queue_to_which_a_task_is_routed_is_one_of_redis():
-    """Otherwise no worker reads it: role redis has the list for the worker and the exporters."""
-    code = (REPOSITORY / "app/config/settings.py").read_text()
-    routes = re.search(r"^CELERY_TASK_ROUTES\b[^=]*= (\{.*?\})$", code, re.M | re.S)[1]
-    queues = {route["queue"] for route in ast.literal_eval(routes).values()}
-    assert queues | {"celery"} == set(DEFAULTS["redis_queues"])
 
 
 def test_documentation_lists_every_job_with_its_address():
