@@ -14,7 +14,7 @@ BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 # Where npm comes from elsewhere, as NodeSource's nodejs, Debian's cannot be installed beside it.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 
-.PHONY: help tools up status down test lint test-repository test-app test-rules test-pages test-platform dev migration bench lock secrets clean packages test-packages browser-packages node-packages python-packages
+.PHONY: help tools up status down test lint test-repository test-app test-rules test-pages test-platform dev migration bench screenshots lock secrets clean packages test-packages browser-packages node-packages python-packages
 
 help: ## show this
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -81,6 +81,9 @@ bench: test-packages browser-packages .venv/.installed ## what is measured: an i
 	python benchmarks/releases.py
 	python benchmarks/metrics.py
 	python benchmarks/monitoring.py
+
+screenshots: browser-packages .venv/.installed ## the README's pictures anew, of the lab machine's pages; MACHINE=jewelry
+	python lab/screenshots.py $(or $(MACHINE),jewelry)
 
 lock: .venv/.installed ## pin the newest versions that pyproject.toml and app/pyproject.toml allow
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header app/pyproject.toml -o app/requirements.lock

@@ -1,6 +1,9 @@
 """A browser for the pages of a lab machine, as tests and benchmarks need it."""
 
+import base64
+
 from selenium import webdriver
+from selenium.webdriver.support.wait import WebDriverWait
 
 FLAGS = [
     "--headless",
@@ -30,3 +33,24 @@ def set_size(browser: webdriver.Chrome, width: int, *, mobile: bool = False) -> 
     """Give the window a width in CSS pixels and a height of 900, as on a phone if `mobile`."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def open_page(browser: webdriver.Chrome, address: str) -> None:
+    """Open a dashboard's page and wait until all its tiles and graphs are drawn."""
+    browser.get("about:blank")
+    browser.get(address)
+    WebDriverWait(browser, 60, poll_frequency=0.25).until(
+        lambda _: browser.execute_script("return document.body.dataset.ready"),
+        f"not drawn within 60 s: {address.rpartition('@')[2]}",
+    )
+
+
+def screenshot(browser: webdriver.Chrome) -> bytes:
+    """Return the whole page that is shown, as PNG, also what is below the window."""
+    size = browser.execute_script(
+        "const {clientWidth: width, scrollHeight: height} = document.documentElement;"
+        "return {width, height}"
+    )
+    options = {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "scale": 1} | size}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", options)
+    return base64.b64decode(shot["data"])

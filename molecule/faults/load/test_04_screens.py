@@ -2,7 +2,8 @@
 
 import base64
 import json
-import time
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import build_dashboards
 import pytest
-from browser import chromium, set_size
+from browser import chromium, open_page, screenshot, set_size
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -40,25 +41,16 @@ def show(host, secret, browser):
     login = f"admin:{secret('prometheus_password')}"
     script = browser.execute_script
 
-    def open_page(name, look, theme, **more):
+    def show_page(name, look, theme, **more):
         width, mobile = LOOKS[look]
         set_size(browser, width, mobile=mobile)
-        browser.get("about:blank")
         page = "" if name == "index" else f"{name}.html"
         query = urlencode({"range": "1h", "refresh": 0, "theme": theme} | more)
-        browser.get(f"https://{login}@{address}/prometheus/user/{page}?{query}")
-        deadline = time.monotonic() + 60
-        while name in NAMES and not script("return document.body.dataset.ready"):
-            assert time.monotonic() < deadline, f"{name} is not ready within 60 s"
-            time.sleep(0.25)
-        height = script("return document.documentElement.scrollHeight")
-        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        shot = browser.execute_cdp_cmd(
-            "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
-        )
+        url = f"https://{login}@{address}/prometheus/user/{page}?{query}"
+        open_page(browser, url) if name in NAMES else browser.get(url)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name.replace('/', '-')}-{look}-{theme}.png"
-        path.write_bytes(base64.b64decode(shot["data"]))
+        path.write_bytes(screenshot(browser))
         return {
             "console": [
                 entry["message"]
@@ -81,7 +73,7 @@ def show(host, secret, browser):
             ),
         }
 
-    return open_page
+    return show_page
 
 
 @pytest.fixture
@@ -263,6 +255,16 @@ def test_printing_leaves_the_graphs_as_they_were(show, browser, eventually):
     assert graph("beforeprint") != dark
     graph("afterprint")
     eventually(lambda: graph() == dark)
+
+
+def test_the_readmes_pictures_are_made(host, tmp_path):
+    machine = host.ansible.get_variables()["inventory_hostname"]
+    subprocess.run(
+        [sys.executable, "lab/screenshots.py", machine, tmp_path], cwd=REPOSITORY, check=True
+    )
+    made = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert set(made) == {path.name for path in (REPOSITORY / "docs/images").iterdir()}
+    assert min(made.values()) > 50_000
 
 
 # -- Alerts
