@@ -37,7 +37,9 @@ def test_it_serves_and_leaves_nothing() -> None:
     ) as server:
         try:
             assert b'"migrations"' in wait_for(f"http://127.0.0.1:{port}/readyz")
-            assert b"django_http_requests" in wait_for(f"http://127.0.0.1:{port}/metrics")
+            metrics = wait_for(f"http://127.0.0.1:{port}/metrics")
+            assert b"django_http_requests" in metrics
+            assert b'django_migrations_applied_total{connection="default"}' in metrics
         finally:
             os.killpg(server.pid, signal.SIGINT)
         said, _ = server.communicate(timeout=30)

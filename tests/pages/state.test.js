@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  around,
   between,
   DEFAULTS,
   format,
@@ -64,4 +65,14 @@ test("moving and zooming out keep the middle where they can", () => {
   assert.deepEqual(moved(shown, NOON, -0.5, 1), { from: NOON - 9000, to: NOON - 5400 });
   assert.deepEqual(moved(shown, NOON, 0, 2), { from: NOON - 9000, to: NOON - 1800 });
   assert.deepEqual(moved(DEFAULTS, NOON, 0.5, 1), { from: NOON - 3600, to: NOON });
+});
+
+test("a link to an incident shows it, and what was before and after", () => {
+  const query = around(
+    { ...DEFAULTS, host: "shop1", panel: "incidents" },
+    NOON - 7200,
+    NOON - 7140.5,
+  );
+  const { from, to, host, panel } = parse(query);
+  assert.deepEqual([from, to, host, panel], [NOON - 9000, NOON - 5341, "shop1", ""]);
 });

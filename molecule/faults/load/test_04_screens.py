@@ -155,6 +155,9 @@ def test_incidents_are_listed_as_they_were_recorded(show, browser, prometheus, e
     assert sum(recorded().values()), "nothing was ever down"
     eventually(lambda: listed() == recorded(), seconds=120)
 
+    browser.find_element(By.CSS_SELECTOR, ".incidents tbody a").click()
+    eventually(lambda: "from=" in browser.current_url)
+
 
 # -- The past
 
@@ -306,5 +309,6 @@ def test_the_banner_and_the_status_say_what_nobody_gets(host, alerts, show, brow
     eventually(lambda: said("silenced: ticket: Silenced", "until", "by ann: new disk"))
     eventually(lambda: said("muted: ticket: Muted", "at this time of day: always"))
     assert said("Silence until", "alertname=Silenced")
+    assert " ticket" in browser.find_element(By.ID, "events-count").text
     status = host.run("jewelry-status").stdout
     assert "by ann: new disk (alertname=Silenced)" in status

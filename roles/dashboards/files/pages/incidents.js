@@ -2,6 +2,7 @@
 
 import { aligned, ask, filled, legend, round } from "./ask.js";
 import { breakable, make } from "./dom.js";
+import { around, state } from "./state.js";
 import { instant } from "./times.js";
 import { format } from "./units.js";
 
@@ -153,12 +154,15 @@ function table(caption, columns, rows) {
   );
 }
 
-function row(name, ...texts) {
-  const cells = texts.map((text) => make("td", {}, text));
+function row(name, ...contents) {
+  const cells = contents.map((content) => make("td", {}, content));
   return make("tr", {}, make("th", { scope: "row" }, breakable(name)), ...cells);
 }
 
-const begin = ({ from, earlier }) => `${earlier ? "before " : ""}${instant(from)}`;
+function begin({ from, to, earlier }) {
+  const text = `${earlier ? "before " : ""}${instant(from)}`;
+  return make("a", { href: around(state, from, to), title: "Show that time" }, text);
+}
 
 function end({ to, open, lost }) {
   if (open) return "not over";

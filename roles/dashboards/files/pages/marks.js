@@ -2,7 +2,7 @@
 
 import { legend, times, valuesOver } from "./ask.js";
 import { byId, make, symbol } from "./dom.js";
-import { state } from "./state.js";
+import { around, state } from "./state.js";
 import { clock, length, until } from "./times.js";
 
 const ALERTS = `max by (alertname, severity, host, service)
@@ -133,16 +133,17 @@ export function firedIn({ from, to, lasts, began }) {
 export function listMarks() {
   const span = times().at(-1) - times()[0];
   const rows = [
-    ...alerts.map((alert) => [alert.from, alert.level, alert.text, firedIn(alert), alert.name]),
-    ...moments.map(({ time, name, text }) => [time, `mark-${name}`, text, "", ""]),
+    ...alerts.map((one) => [one.from, one.to, one.level, one.text, firedIn(one), one.name]),
+    ...moments.map(({ time, name, text }) => [time, time, `mark-${name}`, text, "", ""]),
   ].sort((a, b) => b[0] - a[0]);
-  const body = rows.slice(0, LISTED).map(([time, kind, text, when, name]) => {
+  const body = rows.slice(0, LISTED).map(([from, to, kind, text, when, name]) => {
     const event = name ? make("a", { href: `runbooks/${name}.html` }, text) : text;
     const cells = [make("td", { class: kind }, symbol(SIGNS[kind]), event), make("td", {}, when)];
-    return make("tr", {}, make("th", { scope: "row" }, clock(time, span)), ...cells);
+    const time = make("a", { href: around(state, from, to) }, clock(from, span));
+    return make("tr", {}, make("th", { scope: "row" }, time), ...cells);
   });
   const heading = ["Time", "Event", "Fired"].map((text) => make("th", { scope: "col" }, text));
-  byId("events-count").textContent = failure || countOf(rows.map(([, kind]) => kind));
+  byId("events-count").textContent = failure || countOf(rows.map(([, , kind]) => kind));
   byId("events-list").replaceChildren(
     make("caption", { class: "hidden" }, "Releases, restarts and alerts of the period"),
     make("thead", {}, make("tr", {}, ...heading)),

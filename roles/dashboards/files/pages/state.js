@@ -28,6 +28,7 @@ export const DEFAULTS = {
 };
 const CHOICES = { range: RANGES, refresh: REFRESHES, theme: THEMES, zone: ZONES };
 const SHORTEST = 60;
+const AROUND = 1800; // seconds before and after what happened
 
 export const state = { ...DEFAULTS };
 
@@ -63,6 +64,10 @@ export function format(wanted) {
   );
   return query.size ? `?${query.toString().replaceAll("%3A", ":")}` : "";
 }
+
+/** Return the query of an address that shows what happened from one time to another. */
+export const around = (wanted, from, to) =>
+  format({ ...wanted, from: from - AROUND, to: to + AROUND, panel: "" });
 
 /** Return start and end of what is shown, and whether its end is now: then it is asked for again. */
 export function period(wanted, now) {
