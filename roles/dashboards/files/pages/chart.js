@@ -199,7 +199,7 @@ export function draw(view, showValues, size = {}) {
     width: view.graph.clientWidth,
     height: heightOf(view),
     ...size,
-    padding: [10, 24, 0, panel.words ? 4 : 0], // to the right, half of the last time
+    padding: [10, 24, 0, panel.words ? 20 : 0], // half of the last time, and of the first
     legend: { show: false },
     tzDate: dateIn,
     cursor,
