@@ -82,7 +82,7 @@ bench: test-packages browser-packages .venv/.installed ## what is measured: an i
 	python benchmarks/metrics.py
 	python benchmarks/monitoring.py
 
-screenshots: browser-packages .venv/.installed ## the README's pictures anew, of the lab machine's pages; MACHINE=jewelry
+screenshots: browser-packages .venv/.installed ## the README's pictures again, of the lab machine's pages; MACHINE=jewelry
 	python lab/screenshots.py $(or $(MACHINE),jewelry)
 
 lock: .venv/.installed ## pin the newest versions that pyproject.toml and app/pyproject.toml allow

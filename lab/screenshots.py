@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Take the README's pictures anew: pages of a lab machine, as a browser shows them."""
+"""Take the README's pictures again: pages of a lab machine, as a browser shows them."""
 
 import argparse
 import sys
