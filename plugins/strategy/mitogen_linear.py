@@ -15,14 +15,12 @@ from ansible.plugins.strategy import linear
 try:
     from ansible_mitogen.strategy import StrategyMixin
 except ImportError:
-    Linear = linear.StrategyModule
-else:
 
-    class Linear(StrategyMixin, linear.StrategyModule):
-        """`linear`, with mitogen's connections and module runner."""
+    class StrategyMixin:  # type: ignore[no-redef]
+        """Nothing: without mitogen the strategy is `linear`."""
 
 
-class StrategyModule(Linear):
+class StrategyModule(StrategyMixin, linear.StrategyModule):
     """The strategy of this repository's playbooks."""
 
     def run(self, *arguments):
