@@ -9,12 +9,12 @@ testinfra_hosts = ["ansible://all"]
 
 REPOSITORY = Path(__file__).parents[3]
 ALERTMANAGER = (
-    "alertmanager_email_password",
-    "alertmanager_slack_url",
-    "alertmanager_pagerduty_routing_key",
-    "alertmanager_sns_access_key",
-    "alertmanager_sns_secret_key",
-    "alertmanager_sms_token",
+    "vault_alertmanager_email_password",
+    "vault_alertmanager_slack_url",
+    "vault_alertmanager_pagerduty_routing_key",
+    "vault_alertmanager_sns_access_key",
+    "vault_alertmanager_sns_secret_key",
+    "vault_alertmanager_sms_token",
 )
 
 
@@ -41,7 +41,7 @@ def test_nothing_is_left_to_do_in_few_tasks(check_mode):
 def test_no_secret_is_shown_when_all_change(check_mode, secrets, vault):
     names = [*vault, *ALERTMANAGER]
     changed = {name: f"{number}Zq8abcdefgh" * 7 for number, name in enumerate(names)}
-    changed["alertmanager_slack_url"] = f"https://{changed['alertmanager_slack_url']}"
+    changed["vault_alertmanager_slack_url"] = f"https://{changed['vault_alertmanager_slack_url']}"
 
     said = check_mode(**changed)
 
