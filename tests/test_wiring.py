@@ -306,6 +306,14 @@ def test_services_of_several_machines_are_at_their_own_addresses(read):
     assert asked == {"redis://127.0.0.1:6379", "redis://127.0.0.1:6380"}
 
 
+def test_an_address_that_roles_repeat_is_its_owners_default():
+    """A role that stands alone has one in place of the computed one."""
+    owned = {value for value in DEFAULTS.values() if ADDRESS.fullmatch(str(value))}
+    owned |= {f"127.0.0.1:{one['port']}" for one in DEFAULTS["redis_instances"].values()}
+    repeated = {one for value in DEFAULTS.values() for one in ADDRESS.findall(str(value))}
+    assert repeated - owned == set()
+
+
 def test_every_role_stands_alone(read):
     """Without the playbooks' variables each role has defaults, but for what is required."""
     optional = [name for name, spec in OPTIONS.items() if not spec.get("required")]
