@@ -90,6 +90,7 @@ export function panelView(panel, alone) {
 async function seriesOf(view) {
   const { panel } = view;
   const answers = await Promise.all(panel.queries.map((query) => valuesOver(query.expr)));
+  view.counted = answers.some((found) => found.length);
   const series = answers
     .flatMap((found, index) =>
       found.map(({ labels, values }) => {
@@ -110,10 +111,11 @@ async function seriesOf(view) {
   return [...series].sort((a, b) => (b.last ?? -1) - (a.last ?? -1));
 }
 
-function emptiness({ empty }) {
-  const at = times();
+/** Return why a panel is empty: a series without numbers was counted, no series perhaps was not. */
+export function emptiness({ empty }, counted, period) {
   const host = state.host ? ` on ${state.host}` : "";
-  return `No data${empty ? `: ${empty}` : ""} from ${stretch(at[0], at.at(-1))}${host}.`;
+  const why = empty ? `: ${empty}${counted ? "" : ", or nobody counted"}` : "";
+  return `No data${why}, ${period}${host}.`;
 }
 
 /** Ask for a panel's values and show them. */
@@ -130,7 +132,9 @@ export async function showPanel(view) {
     const at = times();
     const shown = series.slice(0, view.alone ? Infinity : SERIES);
     view.message.className = "message";
-    view.message.textContent = shown.length ? "" : emptiness(view.panel);
+    view.message.textContent = shown.length
+      ? ""
+      : emptiness(view.panel, view.counted, stretch(at[0], at.at(-1)));
     view.graph.hidden = view.scroll.hidden = !shown.length;
     if (!shown.length) return;
     const length = at.at(-1) - at[0];
