@@ -19,4 +19,15 @@ test("what has changed is said, and nothing when the page opens", () => {
     ["Alert RedisDown shop1", "firing"],
   ]);
   assert.equal(news.textContent, "Alerts: 1 firing. Alert RedisDown shop1: firing.");
+  announce([
+    ["Alerts", "0 firing"],
+    ["Server errors", "OK"],
+  ]);
+  assert.equal(news.textContent, "Alerts: 0 firing.");
+  announce([
+    ["Alerts", "1 firing"],
+    ["Server errors", "OK"],
+    ["Alert RedisDown shop1", "firing"],
+  ]);
+  assert.match(news.textContent, /RedisDown/); // again
 });

@@ -312,3 +312,12 @@ def test_the_banner_and_the_status_say_what_nobody_gets(host, alerts, show, brow
     assert " ticket" in browser.find_element(By.ID, "events-count").text
     status = host.run("jewelry-status").stdout
     assert "by ann: new disk (alertname=Silenced)" in status
+
+    amtool = "amtool --alertmanager.url=http://127.0.0.1:9093"
+    host.check_output(f"{amtool} silence expire $({amtool} silence query -q alertname=Silenced)")
+
+    def heard():
+        browser.find_element(By.XPATH, "//button[.='Now']").click()
+        return browser.find_element(By.ID, "news").get_attribute("textContent")
+
+    eventually(lambda: "Alert Silenced shop1: " in heard())

@@ -41,11 +41,11 @@ export function replaceItems(list, items) {
 
 let announced = new Map();
 
-/** Say to screen readers what is new since the last call: a map from a subject to its state. */
+/** Say to screen readers what is new since the last call: pairs of a subject and its state. */
 export function announce(subjects) {
   const first = announced.size === 0;
-  const news = [...subjects].filter(([subject, text]) => announced.get(subject) !== text);
-  announced = new Map([...announced, ...subjects]);
+  const news = subjects.filter(([subject, text]) => announced.get(subject) !== text);
+  announced = new Map(subjects); // an alert that fires again is news again
   if (!first && news.length) {
     byId("news").textContent = news.map(([subject, text]) => `${subject}: ${text}.`).join(" ");
   }

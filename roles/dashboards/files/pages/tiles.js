@@ -63,6 +63,7 @@ export async function showTiles(dashboard) {
         said.push(...states.map((one) => [one.title, wordOf(one)[1]]));
         return states.map(tileItem);
       } catch (error) {
+        said.push([tile.title, "not known"]);
         return [errorItem(tile.title, error)];
       }
     }),
@@ -105,6 +106,7 @@ export async function showCards(dashboards) {
           ...lines,
         );
       } catch (error) {
+        said.push([dashboard.title, "not known"]);
         return errorItem(link, error);
       }
     }),
