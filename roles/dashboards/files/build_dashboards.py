@@ -173,7 +173,7 @@ def page(title, body, base="", dashboard=None):
             '<script src="page.js" type="module"></script>',
         ]
     )
-    theme = f'<script src="{base}runbook.js" type="module"></script>'
+    runbook = f'<script src="{base}runbook.js" type="module"></script>'
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -184,7 +184,7 @@ def page(title, body, base="", dashboard=None):
 <meta http-equiv="Content-Security-Policy" content="default-src 'self'; form-action 'none'">
 <link rel="icon" href="{base}icon.svg">
 <link rel="stylesheet" href="{base}dashboards.css">
-{graphs if dashboard else theme}
+{graphs if dashboard else runbook}
 </head>
 <body{data}>
 {body}

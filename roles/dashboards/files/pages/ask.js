@@ -95,7 +95,7 @@ export function expression(text, host, step, scrape) {
 }
 
 /** Return the period that is shown, and the seconds between two scrapes. */
-export const round = () => ({ ...shown, interval });
+export const currentPeriod = () => ({ ...shown, interval });
 
 const step = () => stepOf(shown.end - shown.start, interval);
 export const filled = (text) => expression(text, state.host, step(), interval);

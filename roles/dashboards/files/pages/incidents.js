@@ -1,6 +1,6 @@
 // Incidents: what was down, from when to when, of series that are 1 (up) or 0 (down).
 
-import { aligned, ask, filled, legend, round } from "./ask.js";
+import { aligned, ask, currentPeriod, filled, legend } from "./ask.js";
 import { breakable, make } from "./dom.js";
 import { around, state } from "./state.js";
 import { instant } from "./times.js";
@@ -121,7 +121,7 @@ async function firstLook(expr, times, width) {
 
 /** Return the incidents of each of a query's series in the period. */
 async function search(query) {
-  const { start, end, interval } = round();
+  const { start, end, interval } = currentPeriod();
   const width = Math.ceil(Math.max(interval, (end - start) / STEPS) / interval) * interval;
   const count = Math.max(1, Math.floor((end - start) / width));
   const times = Array.from({ length: count }, (_, index) => end - (count - 1 - index) * width);
