@@ -85,7 +85,7 @@ def inventory_of(machine, work):
     """Make the inventory of one lab machine in a folder; return its path."""
     inventory = Path(work) / "inventory"
     inventory.mkdir()
-    for name in ("groups.yml", "group_vars"):
+    for name in ("groups.yml", "group_vars", "vault.py"):
         (inventory / name).symlink_to(REPOSITORY / "inventories/lab" / name)
     (inventory / "hosts.yml").write_text(f"machine: {{hosts: {{{machine}: }}}}\n")
     return inventory

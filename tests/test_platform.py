@@ -1,5 +1,6 @@
 """The platform's variables and secrets: their documents, their refusals, and `make secrets`."""
 
+import json
 import os
 import pty
 import re
@@ -57,6 +58,24 @@ def test_readme_and_example_have_every_secret():
     assert lengths == SECRETS
     example = yaml.safe_load((EXAMPLE / "group_vars/all/vault.yml").read_text())
     assert set(example) == {*SECRETS, "vault_email_url"}
+
+
+@pytest.mark.parametrize("inventory", ["inventories/lab", "molecule/operator/inventory"])
+def test_a_lab_machine_gets_every_secret(run, tmp_path, inventory):
+    """They are made, long enough, in the machine's folder."""
+    given = json.dumps({"lab_machine": str(tmp_path), "names": list(SECRETS)})
+    show = ("-m", "debug", "-a", "msg={{ query('vars', *names) }}", "-e", given)
+    done = run("ansible", "-i", inventory, "machine", *show)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, least in SECRETS.items():
+        made = tmp_path / "secrets" / name.removeprefix("vault_")
+        assert len(made.read_text().strip()) >= least, name
+
+
+def test_every_scenario_has_the_secrets_of_the_lab():
+    made = REPOSITORY / "inventories/lab/vault.py"
+    for inventory in REPOSITORY.glob("molecule/*/inventory"):
+        assert (inventory / made.name).resolve() == made, f"ln -s {made} {inventory}"
 
 
 def test_every_vault_holds_nothing_but_secrets_of_their_names():

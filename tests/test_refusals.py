@@ -117,7 +117,10 @@ CASES = {
         "`signed_by` of `grafana_repository` is /missing.asc, which is no key",
     ),
     "grafana-secrets": (
-        {"grafana_repository": {**REPOSITORY_OF_GRAFANA, "signed_by": "KEY.asc"}},
+        {
+            **dict.fromkeys(GRAFANA, ""),
+            "grafana_repository": {**REPOSITORY_OF_GRAFANA, "signed_by": "KEY.asc"},
+        },
         "`vault_grafana_password` is missing, a placeholder, shorter than 12",
         "`vault_grafana_secret_key` is missing, a placeholder, shorter than 32",
     ),
@@ -177,11 +180,12 @@ def refused(tmp_path, groups):
         "ansible_python_interpreter": sys.executable,
         "ansible_become": False,
     }
-    own = {"lab_secrets": str(tmp_path / "secrets")}  # stronger than the inventory's group_vars
+    own = {"lab_machine": str(tmp_path)}  # stronger than the inventory's group_vars
 
     inventory = tmp_path / "inventory"
     inventory.mkdir()
-    (inventory / "group_vars").symlink_to(INVENTORY / "group_vars")
+    for name in ("group_vars", "vault.py"):
+        (inventory / name).symlink_to(INVENTORY / name)
 
     def run(machines):
         first, *others = machines

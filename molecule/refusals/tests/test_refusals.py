@@ -23,8 +23,8 @@ testinfra_hosts = [f"ansible://{MACHINE}"]
 @pytest.fixture
 def inventory(tmp_path):
     """A copy of the scenario's inventory that a test may spoil: its folder, and groups by name."""
-    (tmp_path / "group_vars").symlink_to((INVENTORY / "group_vars").resolve())
-    (tmp_path / "hosts.yml").symlink_to((INVENTORY / "hosts.yml").resolve())
+    for name in ("group_vars", "hosts.yml", "vault.py"):
+        (tmp_path / name).symlink_to((INVENTORY / name).resolve())
     return tmp_path, yaml.safe_load((INVENTORY / "groups.yml").read_text())["all"]["children"]
 
 
