@@ -68,7 +68,12 @@ def faults():
     """Return a function that gives what is wrong with changed settings, environment or memory."""
 
     def found(
-        environment=None, memory_mb=2000, queues=("celery",), app=REPOSITORY / "app", **settings
+        environment=None,
+        memory_mb=2000,
+        queues=("celery",),
+        variables=(),
+        app=REPOSITORY / "app",
+        **settings,
     ):
         done = ask(
             "check_settings.py",
@@ -80,6 +85,7 @@ def faults():
             ssh_port=22,
             domain="shop.example.org",
             queues=queues,
+            variables=variables,
         )
         assert done.returncode == 0, done.stderr
         assert PASSWORD not in done.stdout
@@ -104,9 +110,17 @@ def routed(tmp_path):
     return app
 
 
+def test_a_variable_that_is_almost_an_option(faults):
+    renamed = "postgres_exporter_listen_address"
+    (said,) = faults(variables=["nginx_https_port", renamed, "redis_exporter_team", "web_team"])
+    assert said.startswith(f"`{renamed}` is no option of a role: rename it to `postgres_exporter_a")
+
+
 def test_a_queue_that_no_worker_would_read(faults, routed):
     (said,) = faults(app=routed)
-    assert said.startswith("`redis_queues` lacks mail, to which the application sends tasks")
+    assert said.startswith(
+        "`redis_queues` or `worker_queues` lacks mail, to which the application sends tasks"
+    )
     assert faults(app=routed, queues=["celery", "mail"]) == []
 
 

@@ -131,6 +131,10 @@ CASES = {
     "email-word": ({"alertmanager_email_to": "a@example.org"}, "a@example.org must be a list"),
     "services-word": ({"alertmanager_services": {"sms": "web"}}, "web must be a list"),
     "email-password": ({"alertmanager_email_password": SECRET}, "alertmanager_email_user and"),
+    "option-misspelled": (
+        {"prometheus_retention": "60d"},
+        "`prometheus_retention` is no option of a role: rename it to `prometheus_retention_",
+    ),
     "sns": ({"alertmanager_sns_phone_numbers": ["+4915"]}, "needs alertmanager_sns_region"),
     "slack": (
         {"alertmanager_slack_url": f"example.org/{SECRET}"},

@@ -225,6 +225,11 @@ def test_the_queues_are_those_of_the_applications_settings(read, tmp_path):
     assert list(found.values()) == [["celery", "mail", "scans"]] * 3
 
 
+def test_the_preflight_knows_which_queues_are_read(read):
+    settings = {**SECRETS, "redis_queues": ["celery", "mail"], "worker_queues": ["mail", "scans"]}
+    assert read(["__preflight_queues"], settings) == {"__preflight_queues": ["mail"]}
+
+
 def test_what_stands_in_place_of_a_computed_option_is_followed_too(read, tmp_path):
     """Such as another source, or the whole environment: not only what they are computed from."""
     source = shutil.copytree(

@@ -3,10 +3,12 @@
 
 Reads from standard input, as JSON: `source` (the application's folder), `roles` (the roles'
 folder), `environment` (of the application), `settings` (the roles' variables), `memory_mb`,
-`ssh_port`, `domain`, `queues` (that the worker reads).
+`ssh_port`, `domain`, `queues` (that workers read and the exporter shows), `variables` (all names
+that begin with a role's).
 Prints a JSON list of what is wrong, in words that hold no value of a secret.
 """
 
+import difflib
 import functools
 import importlib
 import ipaddress
@@ -51,12 +53,25 @@ def megabytes(text):
 
 
 @functools.cache
-def options(roles):
-    """Return the roles' documented variables that have a default, by name."""
+def documented(roles):
+    """Return the roles' options by name."""
     found: dict[str, dict] = {}
     for path in sorted(Path(roles).glob("*/meta/argument_specs.yml")):
         found |= yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
-    return {name: option for name, option in found.items() if not option.get("required")}
+    return found
+
+
+def options(roles):
+    """Return the roles' options that have a default, by name."""
+    return {k: option for k, option in documented(roles).items() if not option.get("required")}
+
+
+def misspelled(variables, roles):
+    """Yield the variables with almost the name of an option: no role reads them."""
+    known = documented(roles)
+    for name in sorted(set(variables) - known.keys()):
+        for option in difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+            yield f"`{name}` is no option of a role: rename it to `{option}`, or remove it"
 
 
 def types(settings, documented):
@@ -258,8 +273,8 @@ def queues(read, django):
     sent |= {route["queue"] for route in django.CELERY_TASK_ROUTES.values()}
     for queue in sorted(sent - set(read)):
         yield (
-            f"`redis_queues` lacks {queue}, to which the application sends tasks"
-            " (CELERY_TASK_ROUTES in config/settings.py): add it, or leave `redis_queues` out"
+            f"`redis_queues` or `worker_queues` lacks {queue}, to which the application sends tasks"
+            " (CELERY_TASK_ROUTES in config/settings.py): add it, or leave them out"
         )
 
 
@@ -284,7 +299,10 @@ def main():
     machine = int(given["memory_mb"])
     # Defaults that Ansible computes are right by themselves.
     settings = {k: v for k, v in given["settings"].items() if "{{" not in str(v)}
-    faults = of_roles(settings, given["roles"], machine, given["domain"], given["ssh_port"])
+    faults = [
+        *misspelled(given["variables"], given["roles"]),
+        *of_roles(settings, given["roles"], machine, given["domain"], given["ssh_port"]),
+    ]
     try:
         django, gunicorn = application(given["source"], given["environment"])
     except ModuleNotFoundError as error:
