@@ -127,6 +127,20 @@ def test_only_computed_names_are_beside_the_playbooks():
         assert set_here <= {"release_id"}, path
 
 
+def test_every_role_is_in_the_play_of_its_machines():
+    """Those of platform_services that are called as their role: where the registry has them."""
+    play_of = {
+        role: set(play["hosts"].split(":"))
+        for play in yaml.safe_load((PLAYBOOKS / "site.yml").read_text())
+        for role in re.findall(r"'(?:name|role)': '(\w+)'", str(play))
+    }
+    roles = {path.name for path in (REPOSITORY / "roles").iterdir() if path.name[0] != "_"}
+    assert roles - set(play_of) == set(), "playbooks/site.yml has no such role"
+    for name, service in WIRING["platform_services"].items():
+        if name in roles and isinstance(service["groups"], list):
+            assert set(service["groups"]) <= play_of[name], f"playbooks/site.yml: {name}"
+
+
 def test_ports_and_names_are_written_once():
     text = (PLAYBOOKS / "group_vars/all.yml").read_text()
     assert re.findall(r"(?:localhost|[0-9]|\]):\d+", text) == []
@@ -210,7 +224,9 @@ def test_what_depends_on_an_option_follows_it(read):
     scraped = {one["address"] for one in targets}
     callable_only = {"nginx_local_address", "grafana_address", "blackbox_exporter_address"}
     for name in set(addresses) - callable_only:
-        assert addresses[name] in scraped, name
+        assert addresses[name] in scraped, (
+            f"platform_services in playbooks/group_vars/all.yml has no target at {name}"
+        )
     shown = {one.get("address") for one in found["status_services"]}
     assert f"127.0.0.1:{settings['postgresql_port']}" in shown
 
@@ -356,5 +372,5 @@ def test_documentation_lists_every_job_with_its_address():
     for job in set(jobs) - set(rows):
         readme = REPOSITORY / jobs[job]
         assert readme.exists() and f"job `{job}`" in readme.read_text(), (
-            f"{jobs[job]} does not say which metrics has: job `{job}`"
+            f"{jobs[job]} does not say which metrics the job `{job}` has"
         )
