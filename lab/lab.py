@@ -238,7 +238,7 @@ def network() -> ipaddress.IPv4Network:
     if chosen.prefixlen > 24:
         raise LabError(f"LAB_NETWORK={wanted} is too small: give a /24")
     if text and text != str(chosen):
-        raise LabError(f"the lab already stands on {text}: remove its machines first (make down)")
+        raise LabError(f"the lab already uses {text}: remove its machines first (make down)")
     return chosen
 
 
@@ -567,7 +567,9 @@ class Machine:
         cable = ["ip", "link", "show", f"vb-{self.name}"]
         while subprocess.run(cable, capture_output=True, check=False).returncode == 0:
             if time.monotonic() > deadline:
-                raise LabError(f"{self.name}: its network cable stays: ip link del vb-{self.name}")
+                raise LabError(
+                    f"{self.name}: its network interface stays: ip link del vb-{self.name}"
+                )
             time.sleep(0.05)
         shutil.rmtree(self.folder)
         return True

@@ -40,7 +40,7 @@ def test_network_of_a_lab_that_stands(monkeypatch, tmp_path):
     (tmp_path / "network").write_text("10.1.2.0/24")
     assert str(lab.network()) == "10.1.2.0/24"
     monkeypatch.setenv("LAB_NETWORK", "10.99.7.0/24")
-    with pytest.raises(lab.LabError, match=r"already stands on 10\.1\.2\.0/24"):
+    with pytest.raises(lab.LabError, match=r"already uses 10\.1\.2\.0/24"):
         lab.network()
 
 

@@ -214,7 +214,7 @@ def test_wrong_password_changes_nothing(tmp_path, run, inventory, vault, make_se
     (tmp_path / "password").write_text("another")
     done = run(sys.executable, PROGRAM, inventory)
     assert done.returncode != 0
-    assert "vault.yml is as it was" in done.stderr
+    assert "vault.yml is unchanged" in done.stderr
     assert vault.read_bytes() == before
 
 

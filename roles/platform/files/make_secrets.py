@@ -97,7 +97,7 @@ def make(vault, options):
         ended = subprocess.run(command, env={**os.environ, "ANSIBLE_EDITOR": editor}, check=False)
         if ended.returncode or not report.exists():
             new.unlink(missing_ok=True)
-            sys.exit(f"{vault} is as it was: see above")
+            sys.exit(f"{vault} is unchanged: see above")
         if new.exists():
             new.replace(vault)
         return report.read_text().splitlines()

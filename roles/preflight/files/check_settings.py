@@ -178,7 +178,7 @@ def memory(settings, machine):
     if redis + postgresql > machine * 0.9:
         yield (
             f"`postgresql_memory_mb` ({postgresql}) and max_memory_mb of `redis_instances`"
-            f" ({redis}) leave nothing of the machine's {machine} MB to the others: lower them"
+            f" ({redis}) leave nothing of the machine's {machine} MB to other services: lower them"
         )
 
 
@@ -253,7 +253,7 @@ def processes(settings, machine, django, gunicorn):
         yield (
             f"WEB_STATEMENT_TIMEOUT is {django.WEB_STATEMENT_TIMEOUT} and"
             f" `nginx_application_timeout` {settings['nginx_application_timeout']}: the database"
-            " would work on for requests that nginx has given up: set the first below the second"
+            " would still work for requests that nginx has given up: set the first below the second"
         )
     transport = django.CELERY_BROKER_TRANSPORT_OPTIONS
     limits = [

@@ -230,7 +230,7 @@ export function showPastAlerts(alerts, end) {
   });
   const now = make("button", { type: "button" }, "Show now");
   now.addEventListener("click", () => showRange(state.range));
-  const text = `The past is shown, and the tiles are of its end, ${moment(end)} (${zone()}).${withoutAlerts(alerts)} `;
+  const text = `The past is shown. The tiles have the values of its end, ${moment(end)} (${zone()}).${withoutAlerts(alerts)} `;
   const note = textItem("past", text, now);
   byId("alerts-list").replaceChildren(note, ...items);
 }

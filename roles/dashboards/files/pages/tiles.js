@@ -78,7 +78,7 @@ function cardLines(states) {
   const text = (one) =>
     `${one.title}: ${one.level === "none" ? "no data" : format(one.value, one.tile)}`;
   if (bad.length) return bad.map((one) => `${WORDS[one.level][0]} ${text(one)}`);
-  if (judged.length) return [`All ${judged.length} checks are well.`];
+  if (judged.length) return [`All ${judged.length} checks are OK.`];
   return [states.slice(0, 3).map(text).join(" · ")];
 }
 
