@@ -4,6 +4,7 @@ import datetime
 import functools
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,10 @@ REPOSITORY = Path(__file__).parents[1]
 ROLES = REPOSITORY / "roles"
 PASSWORD = "s3cr3t-p4ss"
 REDIS = ("port", "max_memory_mb", "policy", "persistent")
+
+# As playbooks/group_vars/all.yml finds them.
+SETTINGS = (REPOSITORY / "app/config/settings.py").read_text()
+QUEUES = ["celery", *re.findall(r'"queue": "([^"]+)"', SETTINGS)]
 
 ENVIRONMENT = {
     "DJANGO_SECRET_KEY": "fA9-" * 20 + "zQxW7uK1",
@@ -70,7 +75,7 @@ def faults():
     def found(
         environment=None,
         memory_mb=2000,
-        queues=("celery",),
+        queues=QUEUES,
         variables=(),
         app=REPOSITORY / "app",
         **settings,
@@ -106,7 +111,9 @@ def routed(tmp_path):
     routes = "CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {"
     text = settings.read_text()
     assert routes in text
-    settings.write_text(text.replace(routes, f'{routes}"apps.sales.tasks.x": {{"queue": "mail"}}'))
+    settings.write_text(
+        text.replace(routes, f'{routes}"apps.sales.tasks.x": {{"queue": "mail"}}, ')
+    )
     return app
 
 
@@ -121,7 +128,7 @@ def test_a_queue_that_no_worker_would_read(faults, routed):
     assert said.startswith(
         "`redis_queues` or `worker_queues` lacks mail, to which the application sends tasks"
     )
-    assert faults(app=routed, queues=["celery", "mail"]) == []
+    assert faults(app=routed, queues=[*QUEUES, "mail"]) == []
 
 
 @pytest.mark.parametrize(

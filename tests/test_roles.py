@@ -25,6 +25,7 @@ def options(role):
 
 def test_every_variable_has_a_default_and_a_type_or_is_required(role):
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text()) or {}
+    specs = f"roles/{role.name}/meta/argument_specs.yml"
     for name, spec in options(role).items():
         assert spec["type"] and spec["description"], name
         if spec.get("required"):
@@ -34,10 +35,10 @@ def test_every_variable_has_a_default_and_a_type_or_is_required(role):
             continue
         default = defaults.pop(name)
         if "default" in spec:
-            assert spec["default"] == default, name
+            assert spec["default"] == default, f"{specs} has another default of {name}"
         else:
-            assert "{{" in str(default), f"{name}: its default stands in one place only"
-    assert not defaults
+            assert "{{" in str(default), f"{specs} lacks the default of {name}"
+    assert not defaults, f"{specs} lacks {', '.join(defaults)}"
 
 
 def test_every_variable_has_the_roles_prefix_and_a_comment(role):

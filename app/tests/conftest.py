@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from apps.core.models import Tenant, User
 from apps.inventory.models import Item
+from apps.monitoring.exporter import queue_names
 from config.celery import app as celery_app
 from tests.services import free_port
 
@@ -27,14 +28,15 @@ PLAIN_STATIC_FILES = {
 
 @pytest.fixture(autouse=True)
 def clean(settings, redis_servers):
-    """Each test begins with an empty cache and an empty queue."""
+    """Each test begins with an empty cache and empty queues."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a quick one
     cache.clear()
     # No connection to the broker outlives its test: some of them break it.
     pools.reset()
     celery_app._pool = celery_app.amqp._producer_pool = None
     with celery_app.connection_for_write() as connection:
-        connection.default_channel.queue_purge("celery")
+        for queue in queue_names():
+            connection.default_channel.queue_purge(queue)
 
 
 def make_tenant(slug: str, **fields) -> Tenant:
