@@ -1,4 +1,4 @@
-"""The commands of runbooks run on a healthy machine; those under "Confirm" change nothing."""
+"""The commands of documents run on a healthy machine; those under "Confirm" change nothing."""
 
 import json
 import re
@@ -9,10 +9,21 @@ import pytest
 
 testinfra_hosts = ["ansible://monitoring"]
 
+REPOSITORY = Path(__file__).parents[3]
 PAGES = sorted(
+    path for path in (REPOSITORY / "docs/runbooks").glob("*.md") if path.stem != "README"
+)
+# Other documents with commands for the machine. It has no Grafana.
+DOCUMENTS = [
     path
-    for path in (Path(__file__).parents[3] / "docs/runbooks").glob("*.md")
-    if path.stem != "README"
+    for pattern in ("docs/operations.md", "docs/monitoring/*.md", "roles/*/README.md")
+    for path in sorted(REPOSITORY.glob(pattern))
+    if "grafana" not in path.parts[-2:][0] + path.name
+]
+PROGRAM = (
+    r"(?:amtool|cat|curl|df|grep|jewelry-\w+|journalctl|logrotate|ls|nft|nginx|openssl|promtool"
+    r"|readlink|redis-[\w-]+|rm|runuser|sshd|ss|sysctl|systemctl|systemd-\w+|tail|timedatectl"
+    r"|unattended-upgrade) "
 )
 
 # What stands for the words in capitals that are to be filled in.
@@ -30,6 +41,12 @@ CHANGES = re.compile(
     r"systemctl (re)?(start|load|stop|kill|mask|reset)|\b(rm|mv|cp|kill|install|apt-get|tee) "
     r"|--(fix|vacuum|rotate)|[^2&]>\s*/(?!dev/null)|pg_(cancel|terminate)"
     r"|psql .*-c ['\"](?!SELECT |SHOW )\w+ "
+)
+
+# These change something too, ask for something, or do not end.
+NOT_RUN = re.compile(
+    r"jewelry-release rollback|jewelry-manage (shell|createsuperuser|seed_demo)|amtool alert add"
+    r"|sysctl --system|--askpass|unattended-upgrade |tail -f |journalctl .* -f$|psql jewelry$"
 )
 
 # Runs each line of a list by itself, as an administrator would; prints statuses and outputs.
@@ -58,10 +75,18 @@ def remedies(path):
     return [code for code in re.findall(r"`([a-z][\w-]* [^`]+)`", todo)] + steps
 
 
+def commands_of(path):
+    """Return the commands of another document: its indented lines, and those in its tables."""
+    text = path.read_text()
+    found = re.findall(rf"^ {{4}}({PROGRAM}.*)$", text, re.MULTILINE)
+    found += re.findall(rf"\| `({PROGRAM}(?:[^`|]|\\\|)*)`", text)
+    return [re.sub(r"\s{2,}#.*", "", command).replace("\\|", "|") for command in found]
+
+
 def filled_in(command):
     """Return the command with stand-ins; a word in capitals outside of quotes must have one."""
     bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", command)
-    for word in set(re.findall(r"\b[A-Z]{3,}\b", bare)):
+    for word in set(re.findall(r"\b[A-Z]{3,}\b(?![.]json)", bare)):
         command = re.sub(rf"\b{word}\b", STAND_INS[word], command)
     return command
 
@@ -94,9 +119,28 @@ def test_commands_run(host, pages):
     assert not wrong, json.dumps(wrong, indent=2)
 
 
+def test_commands_of_other_documents_run(host):
+    """Each has its program and its options; what it says depends on the machine."""
+    found = {command for path in DOCUMENTS for command in commands_of(path)}
+    commands = sorted(
+        filled_in(one) for one in found if not CHANGES.search(one) and not NOT_RUN.search(one)
+    )
+    assert len(commands) > 60
+    fed = shlex.quote(json.dumps(commands))
+    answer = host.check_output(f"printf %s {fed} | python3 -c {shlex.quote(RUNNER)}")
+    refused = re.compile(r"command not found|(un(known|recognized)|invalid) (option|command)", re.I)
+    wrong = {
+        command: (status, output)
+        for command, (status, output) in zip(commands, json.loads(answer), strict=True)
+        if status in (124, 126, 127) or (status and refused.search(output))
+    }
+    assert not wrong, json.dumps(wrong, indent=2)
+
+
 def test_commands_that_mend_can_be_typed(host):
     """The machine has their programs; the shell parses them. They are not run: they change it."""
     commands = {command for path in PAGES for command in remedies(path)}
+    commands |= {command for path in DOCUMENTS for command in commands_of(path)}
     commands = [command for command in sorted(commands) if not command.startswith(".venv/")]
     assert len(commands) > 50
     script = "bash -n -c {0} && command -v {1}"
