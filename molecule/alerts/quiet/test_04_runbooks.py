@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,27 @@ def test_commands_of_other_documents_run(host):
         if status in (124, 126, 127) or (status and refused.search(output))
     }
     assert not wrong, json.dumps(wrong, indent=2)
+
+
+def test_a_lab_machine_can_be_tried_as_its_document_says(host):
+    """As typed on the controller, but for the machine's name."""
+    text = (REPOSITORY / "lab/README.md").read_text()
+    section = re.search(r"^## Try it\n(.*?)^## ", text, re.M | re.S)[1]
+    lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
+    script = "\n".join(line for line in lines if not line.startswith(".venv/"))
+    machine = host.ansible.get_variables()["inventory_hostname"]
+    script, changed = re.subn(r"(?<=[ ^/])jewelry(?=[ /])", machine, script)
+    assert changed == 3
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"results"' in done.stdout
 
 
 def test_commands_that_mend_can_be_typed(host):
