@@ -106,11 +106,28 @@ def test_hooks_before_a_commit_are_parts_of_what_needs_no_machine():
         MAKEFILE.split(f"\n{verb}:")[1].split("\n\n")[0] for verb in ("lint", "test-repository")
     ]
     recipes = "\n".join(recipes)
-    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
+    configuration = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())
+    installed, hooks = configuration["default_install_hook_types"], configuration["repos"]
     assert [one["repo"] for one in hooks] == ["local"]  # nothing is fetched
     for hook in hooks[0]["hooks"]:
+        assert set(hook.get("stages", [])) <= set(installed), hook["id"]
         tools = re.findall(r"\.venv/bin/([\w-]+)", hook["entry"])
         assert tools and all(re.search(rf"[\t ]{tool} ", recipes) for tool in tools), hook["id"]
+
+
+def test_editors_indent_every_program_as_it_is():
+    """Files with a suffix follow it; these have none."""
+    text = (REPOSITORY / ".editorconfig").read_text()
+    by_four = re.search(r"^\[\{(jewelry-.+)\}\]\nindent_size = 4$", text, re.MULTILINE)[1].split(
+        ","
+    )
+    folders = ("app", "lab", "molecule/**", "roles/**")
+    for path in {one for folder in folders for one in REPOSITORY.glob(f"{folder}/*")}:
+        if path.suffix or not path.is_file() or not path.read_bytes().startswith(b"#!"):
+            continue
+        first = re.search(r"^ +(?=\S)", path.read_text(), re.MULTILINE)
+        if first:
+            assert len(first[0]) == (4 if path.name in by_four else 2), path
 
 
 def test_the_public_workflow_runs_what_the_project_runs():
