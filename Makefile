@@ -82,8 +82,8 @@ bench: test-packages browser-packages .venv/.installed ## what is measured: an i
 	python benchmarks/metrics.py
 	python benchmarks/monitoring.py
 
-screenshots: browser-packages .venv/.installed ## the README's pictures again, of the lab machine's pages; MACHINE=jewelry
-	python lab/screenshots.py $(or $(MACHINE),jewelry)
+screenshots: browser-packages .venv/.installed ## the README's pictures again, of the lab machine's pages; MACHINE=jewelry RANGE=15m
+	python lab/screenshots.py --range $(or $(RANGE),1h) $(or $(MACHINE),jewelry)
 
 lock: .venv/.installed ## pin the newest versions that pyproject.toml and app/pyproject.toml allow
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header app/pyproject.toml -o app/requirements.lock

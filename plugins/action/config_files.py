@@ -61,10 +61,10 @@ class ActionModule(ActionBase):
             if applied.get("failed"):
                 return applied
         secret = {file["path"] for file in files if file.get("secret")}
-        result["diff"] = [
-            self._diff(change, contents) for change in result.pop("changes", [])
-            if change["path"] not in secret
-        ]  # fmt: skip
+        changes = result.pop("changes", [])
+        if self._task.diff:  # `diff: false` of a task counts, whatever the command line says
+            shown = [change for change in changes if change["path"] not in secret]
+            result["diff"] = [self._diff(change, contents) for change in shown]
         return result
 
     def _ask(self, arguments, task_vars):
