@@ -89,8 +89,9 @@ lock: .venv/.installed ## pin the newest versions that pyproject.toml and app/py
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header app/pyproject.toml -o app/requirements.lock
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python --generate-hashes --no-header -c app/requirements.lock pyproject.toml -o requirements.lock
 
+secrets: export INVENTORY := $(INVENTORY)
 secrets: .venv/.installed ## make the vault of INVENTORY=inventories/production, or add what it lacks
-	@python roles/platform/files/make_secrets.py '$(INVENTORY)'
+	@python roles/platform/files/make_secrets.py "$$INVENTORY"
 
 clean: ## remove the tools and built releases from this checkout
 	rm -rf .venv build node_modules

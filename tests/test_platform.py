@@ -1,5 +1,6 @@
 """The platform's variables and secrets: their documents, their refusals, and `make secrets`."""
 
+import fcntl
 import json
 import os
 import pty
@@ -161,7 +162,7 @@ def view(run, vault):
 def test_make_runs_the_program(run, inventory):
     """With -n make only prints: run for real it would install the tools first."""
     done = run("make", "-n", "secrets", f"INVENTORY={inventory}")
-    assert f"{PROGRAM.relative_to(REPOSITORY)} '{inventory}'" in done.stdout
+    assert f'{PROGRAM.relative_to(REPOSITORY)} "$INVENTORY"' in done.stdout
 
 
 def test_secrets_are_made_and_encrypted(vault, make_secrets, view):
@@ -262,6 +263,59 @@ def test_inventory_that_is_invalid(run, where, words):
     done = run(sys.executable, PROGRAM, where)
     assert done.returncode != 0
     assert words in done.stderr
+
+
+@pytest.mark.parametrize("name", ["all.yml", "all.yaml", "all"])
+def test_variables_in_a_file_are_not_hidden_by_a_vault(run, inventory, name):
+    """Ansible ignores group_vars/all.yml beside a folder group_vars/all."""
+    shutil.rmtree(inventory / "group_vars/all")
+    (inventory / "group_vars" / name).write_text("jewelry_domain: shop.example.org\n")
+    done = run(sys.executable, PROGRAM, inventory)
+    assert done.returncode != 0
+    assert "group_vars/all/main.yml: the vault is beside it" in done.stderr
+    assert [path.name for path in (inventory / "group_vars").iterdir()] == [name]
+
+
+def test_second_run_at_the_same_time_is_refused(run, inventory, vault):
+    before = vault.read_bytes()
+    handle = os.open(inventory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        done = run(sys.executable, PROGRAM, inventory)
+    finally:
+        os.close(handle)
+    assert done.returncode != 0
+    assert "Another run makes secrets" in done.stderr
+    assert vault.read_bytes() == before
+
+
+def test_real_value_under_the_old_name_replaces_a_placeholder(vault, make_secrets, view):
+    vault.write_text(
+        "jewelry_secret_key: kept\nvault_secret_key: >-\n  change-me\n  and this\n"
+        "vault_demo_password: |\n  change-me\nvault_email_url: consolemail://\n"
+    )
+    make_secrets()
+    made = yaml.safe_load(view())
+    assert set(made) == {*SECRETS, "vault_email_url"}
+    assert made["vault_secret_key"] == "kept"
+    assert re.fullmatch(r"[A-Za-z0-9]+", made["vault_demo_password"])
+
+
+def test_two_real_values_are_for_somebody_to_choose(run, inventory, vault):
+    vault.write_text("jewelry_secret_key: one\nvault_secret_key: two\n")
+    before = vault.read_bytes()
+    done = run(sys.executable, PROGRAM, inventory)
+    assert done.returncode != 0
+    assert "both jewelry_secret_key and vault_secret_key" in done.stdout + done.stderr
+    assert vault.read_bytes() == before
+
+
+def test_vault_elsewhere_stays_there(tmp_path, vault, make_secrets, view):
+    elsewhere = vault.rename(tmp_path / "shared.yml")
+    vault.symlink_to(elsewhere)
+    make_secrets()
+    assert vault.is_symlink()
+    assert set(yaml.safe_load(view())) >= set(SECRETS)
 
 
 def test_vault_with_old_names_is_refused_with_the_new_ones(run, inventory, vault):

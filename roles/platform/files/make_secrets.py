@@ -8,10 +8,13 @@ as Ansible does, and encrypts; this program is the editor that it calls. What th
 but placeholders are replaced, and secrets whose names once began with jewelry_ are renamed.
 """
 
+import contextlib
+import fcntl
 import os
 import re
 import secrets
 import shlex
+import shutil
 import string
 import subprocess
 import sys
@@ -43,21 +46,44 @@ def values(text):
         sys.exit(f"vault.yml is no YAML: line {line}: {error.problem}")
 
 
+def is_real(value):
+    """Tell whether a secret has a value that somebody has chosen."""
+    return bool(value) and not PLACEHOLDER.search(str(value))
+
+
+def without(name, text):
+    """Return a vault's text without a variable, and how often it was there."""
+    return re.subn(rf"(?m)^{name}\s*:.*\n?(?:^[ \t]+.*\n?)*", "", text)
+
+
+def renamed(text, old, name):
+    """Return a vault's text with a secret under its new name; the value that is real stays."""
+    known = values(text)
+    if is_real(known.get(name)):
+        if is_real(known.get(old)) and known[old] != known[name]:
+            sys.exit(f"The vault has both {old} and {name}: remove the one that is not in use")
+        return without(old, text)[0]
+    return re.sub(rf"(?m)^{old}(?=\s*:)", name, without(name, text)[0])
+
+
 def completed(text, names):
     """Return a vault's text with every secret in it, and what was done, in words."""
     done = []
     for name in [*names, "vault_email_url"]:
         old = name.replace("vault_", "jewelry_", 1)
-        text, count = re.subn(rf"(?m)^{old}(?=\s*:)", name, text)
-        done += [f"renamed {old} to {name}"] * count
+        if old in values(text):
+            text = renamed(text, old, name)
+            done.append(f"renamed {old} to {name}")
     known = values(text)
     for name in names:
-        value = str(known.get(name) or "")
-        if value and not PLACEHOLDER.search(value):
+        if is_real(known.get(name)):
             continue
-        line = f"{name}: {''.join(secrets.choice(CHARACTERS) for _ in range(LENGTH))}"
-        text, count = re.subn(rf"(?m)^{name}\s*:.*$", line, text)
-        text = text if count else f"{text.rstrip()}\n{line}\n"
+        line = f"{name}: {''.join(secrets.choice(CHARACTERS) for _ in range(LENGTH))}\n"
+        place = re.search(rf"(?m)^{name}\s*:", text)
+        text, _ = without(name, text)
+        start = place.start() if place else len(text)
+        gap = "\n" if start and text[start - 1] != "\n" else ""
+        text = text[:start] + gap + line + text[start:]
         done.append(f"made {name}")
     return text, done
 
@@ -77,29 +103,49 @@ def vault_of(inventory):
         sys.exit(f"{folder} is missing. Make it first: cp -r inventories/example {folder}")
     if folder.resolve() == EXAMPLE:
         sys.exit(f"{folder} is the example. Copy it first: cp -r {folder} inventories/production")
-    return folder / "group_vars/all/vault.yml"
+    variables = folder / "group_vars/all"
+    files = [variables, *(variables.with_suffix(end) for end in (".yml", ".yaml"))]
+    for file in files:
+        if file.is_file() and not variables.is_dir():
+            sys.exit(f"{file} is a file. Move it to {variables}/main.yml: the vault is beside it")
+    vault = variables / "vault.yml"
+    if vault.is_dir():
+        sys.exit(f"{vault} is a folder. It should be a file, or missing")
+    return vault
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Let one run at a time change an inventory."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        sys.exit(f"Another run makes secrets in {folder}. Try again when it has ended")
+    finally:
+        os.close(handle)
 
 
 def make(vault, options):
     """Make or complete a vault; return what was done."""
-    vault.parent.mkdir(parents=True, exist_ok=True)
-    new = vault.with_suffix(".new")
-    new.unlink(missing_ok=True)
     seed = vault if vault.exists() else EXAMPLE / "group_vars/all/vault.yml"
-    if seed.read_text().startswith("$ANSIBLE_VAULT;"):
-        command = ["ansible-vault", "edit", *options, vault]
-    else:
-        values(seed.read_text())  # refused before a password is asked for
-        command = ["ansible-vault", "create", "--skip-tty-check", *options, new]
     with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch, "report")
+        new, report = Path(scratch, "vault.yml"), Path(scratch, "report")
+        if seed.read_text().startswith("$ANSIBLE_VAULT;"):
+            command = ["ansible-vault", "edit", *options, vault]
+        else:
+            values(seed.read_text())  # refused before a password is asked for
+            command = ["ansible-vault", "create", "--skip-tty-check", *options, new]
         editor = shlex.join([sys.executable, __file__, "--edit", str(report), str(seed.resolve())])
         ended = subprocess.run(command, env={**os.environ, "ANSIBLE_EDITOR": editor}, check=False)
         if ended.returncode or not report.exists():
-            new.unlink(missing_ok=True)
             sys.exit(f"{vault} is unchanged: see above")
         if new.exists():
-            new.replace(vault)
+            vault.parent.mkdir(parents=True, exist_ok=True)
+            beside = vault.resolve().with_suffix(".new")
+            shutil.copy(new, beside)
+            beside.replace(vault.resolve())
         return report.read_text().splitlines()
 
 
@@ -110,4 +156,9 @@ if __name__ == "__main__":
         sys.exit("Name the inventory: make secrets INVENTORY=inventories/production")
     else:
         path = vault_of(Path(sys.argv[1]))
-        print(f"{path}: {', '.join(make(path, sys.argv[2:])) or 'nothing was missing'}")
+        try:
+            with alone(path.parents[2]):
+                done = make(path, sys.argv[2:])
+        except KeyboardInterrupt:
+            sys.exit(f"\nInterrupted: {path} is unchanged")
+        print(f"{path}: {', '.join(done) or 'nothing was missing'}")
