@@ -21,11 +21,18 @@ def test_every_answer_has_the_security_headers():
 
 
 def test_every_error_of_nginx_has_words():
-    codes = set(re.findall(r"\d{3}", " ".join(re.findall(r"error_page (.+) \$error_page;", CONF))))
-    codes -= {"494"}  # answered as 431
+    lines = re.findall(r"error_page (?:.+ =(\d+)|(.+)) \$error_page;", CONF)
+    codes = {code for answered_as, own in lines for code in (answered_as or own).split()}
     assert {"413", "414", "429", "431", "502", "503", "504"} <= codes
     assert values("error_title") == codes
     assert values("error_detail") - {"default"} <= codes
+
+
+def test_no_client_makes_an_error_of_the_server():
+    """An unknown Transfer-Encoding is 501 to nginx, an unknown version 505: alerts count 5xx."""
+    servers = CONF[CONF.index("    server {") :].split("    server {")[1:]
+    assert all("{{ error_pages() | trim }}" in server for server in servers)
+    assert "error_page 501 505 =400 $error_page;" in CONF
 
 
 def test_the_user_is_named():

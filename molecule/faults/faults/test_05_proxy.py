@@ -120,6 +120,8 @@ REFUSED = {
     "header": (431, f"--http1.1 -H X-Long:{LONG} {{}}"),
     "headers": (431, "$(seq -f '-HX-%.0f:a' 3000) {}"),
     "length": (400, "-H 'Content-Length: x' -X POST {}"),
+    "coding": (400, "--http1.1 -H 'Transfer-Encoding: x' {}"),
+    "version": (400, "--http1.1 -X 'GET {0} HTTP/3.0' {0}"),
 }
 
 
@@ -138,6 +140,16 @@ def test_what_nginx_refuses_is_a_problem_to_programs_and_a_page_to_people(ask, u
     code, headers, text = ask(arguments.format(f"{url}/"), body)
     assert (code, headers["content-type"]) == (status, "text/html")
     assert f"<h1>{problem['title']}</h1>" in text
+
+
+@pytest.mark.parametrize("refused", ["coding", "version"])
+def test_what_a_client_does_wrong_is_no_error_of_the_site(host, ask, url, refused):
+    """A 5xx would wake somebody, and roll a good release back."""
+    status, arguments = REFUSED[refused]
+    for address in (url, url.replace("https:", "http:"), "http://127.0.0.1:8000"):
+        for name in ("", " -H Host:other.test"):
+            assert ask(arguments.format(address) + name)[0] == status, address + name
+    assert host.run(f"grep -E '\"status\":50[15]' {LOGS.split()[0]}").stdout == ""
 
 
 def test_what_nginx_lets_pass_the_application_takes(ask, url):
