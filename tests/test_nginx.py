@@ -7,10 +7,14 @@ TEMPLATE = Path(__file__).parents[1] / "roles/nginx/templates/etc/nginx/nginx.co
 CONF = TEMPLATE.read_text()
 
 
+def body(name):
+    """The lines of the map that makes a variable."""
+    return re.search(rf"map (?:\S+|\"[^\"]+\") \${name} {{(.+?)\n    }}", CONF, re.DOTALL)[1]
+
+
 def values(name):
     """The keys of the map that makes a variable."""
-    body = re.search(rf"map \S+ \${name} {{(.+?)\n    }}", CONF, re.DOTALL)[1]
-    return set(re.findall(r"^ +(\w+) ", body, re.MULTILINE))
+    return set(re.findall(r"^ +(\w+) ", body(name), re.MULTILINE))
 
 
 def test_every_answer_has_the_security_headers():
@@ -38,3 +42,10 @@ def test_no_client_makes_an_error_of_the_server():
 def test_the_user_is_named():
     """Root's `nginx -t` would give nginx's folders to `nobody`."""
     assert re.search(r"^user www-data;$", CONF, re.MULTILINE)
+
+
+def test_a_question_for_a_password_is_no_refusal():
+    """Browsers ask first without it, also those that have it in the address."""
+    assert '"~^/(prometheus|grafana)/" $monitoring_area;' in body("log_area")
+    assert 'map "$status:$login$http_authorization" $monitoring_area {' in CONF
+    assert body("monitoring_area").split() == ["default", "monitoring;", '"401:"', "challenge;"]

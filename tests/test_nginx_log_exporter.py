@@ -126,6 +126,7 @@ def test_only_visitors_are_visitors(nginx):
     nginx.answer(4, status=404, by="nginx", seconds="")  # a static file: nobody was asked
     nginx.answer(8, area="probe")
     nginx.answer(16, area="monitoring", status=401, by="nginx", seconds="")
+    nginx.answer(32, area="challenge", status=401, by="nginx", seconds="")
     nginx.answer(status=0, by="nginx", seconds="0.200, 0.400")
     nginx.log.open("a").write("not a line\n")
     found = samples(nginx.exporter())

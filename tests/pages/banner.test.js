@@ -80,9 +80,15 @@ test("an alert that is muted in one channel and sent by another is sent", () => 
 });
 
 test("a pending alert is named, and when it fires", () => {
-  const [entry] = shown([rule("Down", "page", { state: "pending" })], []);
+  const ofRule = { duration: 3e9 };
+  const [entry] = shown([rule("Down", "page", { state: "pending" }, ofRule)], []);
   assert.equal(entry.kind, "pending");
-  assert.match(entry.notes.join(), /fires at 27 Nov 2020, 10:05 if it lasts/);
+  assert.match(entry.notes.join(), /fires at 22 Dec 2115, 15:20 if it lasts/);
+});
+
+test("no pending alert fires in the past", () => {
+  const [entry] = shown([rule("Down", "page", { state: "pending" })], []);
+  assert.deepEqual(entry.notes.slice(1), ["fires at the next evaluation if it lasts"]);
 });
 
 test("an alert that is over and held says so", () => {

@@ -163,3 +163,43 @@ def test_a_cause_mutes_what_follows_where_that_is(host, cause, symptom, muted):
     found = json.loads(host.check_output("curl -sS http://127.0.0.1:9093/api/v2/alerts"))
     (status,) = [one["status"] for one in found if one["labels"]["alertname"] == name]
     assert bool(status["inhibitedBy"]) == muted
+
+
+@pytest.mark.parametrize(
+    ("cause", "symptom", "muted"),
+    [
+        ("ProbeFailing service=web", "ProbeSlow service=web", True),
+        ("ProbeFailing service=web", "LatencyBudgetBurningSlowly service=web", True),
+        ("CeleryWorkerDown service=worker", "CeleryQueueLong service=worker", True),
+        (
+            "DiskSpaceCritical service=machine mountpoint=/",
+            "DiskSpaceLow service=machine mountpoint=/",
+            True,
+        ),
+        (
+            "DiskSpaceCritical service=machine mountpoint=/",
+            "DiskSpaceLow service=machine mountpoint=/srv",
+            False,
+        ),
+        # What may be the cause, or has another one.
+        ("ProbeFailing service=web", "PasswordGuessing service=web", False),
+        ("NginxDown service=proxy", "PasswordGuessing service=web", False),
+        ("MachineDown service=machine", "PasswordGuessing service=web", False),
+        ("ProbeFailing service=web", "DjangoMigrationsUnapplied service=web", False),
+        ("DiskSpaceCritical service=machine mountpoint=/", "OOMKill service=machine", False),
+        ("NginxDown service=proxy", "CertificateExpiring service=proxy", False),
+    ],
+)
+def test_a_page_mutes_only_what_follows_from_it(host, cause, symptom, muted):
+    where = f"test{time.time_ns()}"
+    end = host.check_output("date -d +10sec --iso-8601=seconds")
+    # They end before the first message of their group: nobody gets them.
+    for alert in (f"{cause} severity=page", f"{symptom} severity=ticket"):
+        host.check_output(f"amtool alert add {alert} host={where} site={where} --end={end}")
+    found = json.loads(host.check_output("curl -sS http://127.0.0.1:9093/api/v2/alerts"))
+    own = {
+        one["labels"]["alertname"]: one["status"]
+        for one in found
+        if one["labels"].get("host") == where
+    }
+    assert bool(own[symptom.split()[0]]["inhibitedBy"]) == muted

@@ -67,8 +67,11 @@ function entryOf(rule, alert, known, silences) {
   const entry = { labels, annotations, level, query: rule.query };
   const since = seconds(activeAt);
   if (alert.state === "pending") {
-    const fires = `fires at ${until(since + rule.duration)} if it lasts`;
-    return { ...entry, kind: "pending", notes: [`since ${until(since)}`, fires] };
+    // When Prometheus was restarted, an alert may take longer, and keeps its begin.
+    const due = since + rule.duration;
+    const when = due * 1000 > Date.now() ? `at ${until(due)}` : "at the next evaluation";
+    const notes = [`since ${until(since)}`, `fires ${when} if it lasts`];
+    return { ...entry, kind: "pending", notes };
   }
   const over = ended(keepFiringSince) ? null : seconds(keepFiringSince);
   const held = `over since ${until(over)}, held until ${until(over + rule.keepFiringFor)}`;

@@ -72,13 +72,14 @@ export async function showTiles(dashboard) {
   return said;
 }
 
-function cardLines(states) {
+/** Return what a card of the overview says of a dashboard's tiles. */
+export function cardLines(states) {
   const bad = states.filter(({ level }) => ["critical", "none", "warning"].includes(level));
   const judged = states.filter(({ level }) => level !== "plain");
   const text = (one) =>
     `${one.title}: ${one.level === "none" ? "no data" : format(one.value, one.tile)}`;
   if (bad.length) return bad.map((one) => `${WORDS[one.level][0]} ${text(one)}`);
-  if (judged.length) return [`All ${judged.length} checks are OK.`];
+  if (judged.length) return [judged.length > 1 ? `All ${judged.length} checks are OK.` : "The check is OK."];
   return [states.slice(0, 3).map(text).join(" · ")];
 }
 
