@@ -198,6 +198,24 @@ def test_of_many_tries_at_once_most_are_refused_before_the_application(host, ask
     assert ask(f"{url}/admin/login/")[0] == 200  # to look is not to try
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path", "refused"),
+    [
+        ("-u admin:wrong", "/prometheus/api/v1/query?query=1", True),
+        ("-H 'Authorization: Bearer wrong'", "/prometheus/api/v1/query?query=2", True),
+        ("", "/prometheus/api/v1/query?query=3", False),
+        ("-X POST", "/prometheus/api/v1/query?query=4", False),
+    ],
+)
+def test_only_a_password_that_came_is_refused(host, ask, url, eventually, arguments, path, refused):
+    """A browser asks first without one. (The next test uses up the tries.)"""
+    ask(f"{arguments} '{url}{path}'")
+    line = f'grep -F \'"uri":"{path}"\' {LOGS.split()[0]} | tail -n 1'
+    logged = json.loads(eventually(lambda: host.run(line).stdout))
+    expected = "monitoring" if refused else "challenge"
+    assert (logged["status"], logged["area"]) == (401, expected)
+
+
 def test_prometheus_password_cannot_be_tried_fast_and_dashboards_are_not_limited(
     host, codes, url, password
 ):
@@ -215,21 +233,3 @@ def test_prometheus_password_cannot_be_tried_fast_and_dashboards_are_not_limited
     assert codes(90, f"-b {jar} {password}", query) == ["200"] * 90
     assert set(codes(5, f"-b {jar} -u admin:wrong", query)) == {"401"}
     host.check_output(f"rm {jar}")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "path", "refused"),
-    [
-        ("-u admin:wrong", "/prometheus/api/v1/query?query=1", True),
-        ("-H 'Authorization: Bearer wrong'", "/prometheus/api/v1/query?query=2", True),
-        ("", "/prometheus/api/v1/query?query=3", False),
-        ("-X POST", "/prometheus/api/v1/query?query=4", False),
-    ],
-)
-def test_only_a_password_that_came_is_refused(host, ask, url, eventually, arguments, path, refused):
-    """Each browser's first request comes without one."""
-    ask(f"{arguments} '{url}{path}'")
-    line = f'grep -F \'"uri":"{path}"\' {LOGS.split()[0]} | tail -n 1'
-    logged = json.loads(eventually(lambda: host.run(line).stdout))
-    expected = "monitoring" if refused else "challenge"
-    assert (logged["status"], logged["area"]) == (401, expected)

@@ -79,7 +79,8 @@ export function cardLines(states) {
   const text = (one) =>
     `${one.title}: ${one.level === "none" ? "no data" : format(one.value, one.tile)}`;
   if (bad.length) return bad.map((one) => `${WORDS[one.level][0]} ${text(one)}`);
-  if (judged.length) return [judged.length > 1 ? `All ${judged.length} checks are OK.` : "The check is OK."];
+  if (judged.length === 1) return ["The check is OK."];
+  if (judged.length) return [`All ${judged.length} checks are OK.`];
   return [states.slice(0, 3).map(text).join(" · ")];
 }
 
