@@ -36,6 +36,9 @@ test("what an address names wrongly is left out", () => {
     "?from=2026-11-27T10:00:00Z",
     "?from=yesterday&to=today",
     "?from=2026-11-27T10:00:00Z&to=2026-11-27T10:00:00Z",
+    "?from=2026-11-27T10:00:00Z&to=99999999999999999999",
+    "?from=-000001-01-01T00:00:00Z&to=2026-11-27T10:00:00Z",
+    "?from=2026-11-27T10:00:00Z&to=253402300800000",
   ]) {
     assert.deepEqual(parse(wrong), DEFAULTS, wrong);
   }
@@ -65,6 +68,7 @@ test("moving and zooming out keep the middle where they can", () => {
   assert.deepEqual(moved(shown, NOON, -0.5, 1), { from: NOON - 9000, to: NOON - 5400 });
   assert.deepEqual(moved(shown, NOON, 0, 2), { from: NOON - 9000, to: NOON - 1800 });
   assert.deepEqual(moved(DEFAULTS, NOON, 0.5, 1), { from: NOON - 3600, to: NOON });
+  assert.deepEqual(moved(shown, NOON, 0, 1e12), { from: 0, to: NOON }); // an address can name no more
 });
 
 test("a link to an incident shows it, and what was before and after", () => {

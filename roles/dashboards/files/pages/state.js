@@ -28,14 +28,15 @@ export const DEFAULTS = {
 };
 const CHOICES = { range: RANGES, refresh: REFRESHES, theme: THEMES, zone: ZONES };
 const SHORTEST = 60;
+const LATEST = 253402300799; // 9999-12-31T23:59:59Z: later years have more digits
 const AROUND = 1800; // seconds before and after what happened
 
 export const state = { ...DEFAULTS };
 
 /** Return the seconds of a time such as 2026-11-27T09:40:00Z or, as Grafana writes it, in ms. */
 function seconds(text) {
-  const time = /^\d{11,}$/.test(text) ? Number(text) : Date.parse(text);
-  return Number.isNaN(time) ? null : Math.floor(time / 1000);
+  const time = Math.floor((/^\d{11,}$/.test(text) ? Number(text) : Date.parse(text)) / 1000);
+  return time >= 0 && time <= LATEST ? time : null;
 }
 
 const utc = (time) => `${new Date(time * 1000).toISOString().slice(0, 19)}Z`;
@@ -76,10 +77,10 @@ export function period(wanted, now) {
   return { start: wanted.from, end: live ? now : wanted.to, live };
 }
 
-/** Return the state of a period of time, at least a minute long and never only in the future. */
+/** Return the state of a period: a minute or longer, since 1970, and never only in the future. */
 export function between(from, to, now) {
-  const length = Math.max(SHORTEST, Math.round(to - from));
-  const start = Math.round(Math.min((from + to - length) / 2, now - length));
+  const length = Math.min(Math.max(SHORTEST, Math.round(to - from)), Math.floor(now));
+  const start = Math.max(0, Math.round(Math.min((from + to - length) / 2, now - length)));
   return { from: start, to: start + length };
 }
 
