@@ -45,6 +45,11 @@ def defaults():
     }
 
 
+def broker(**changed):
+    """Return Redis's settings of the broker, some of them changed."""
+    return {**defaults()["redis_instances"]["broker"], **changed}
+
+
 def ask(script, **given):
     """Return what a script of the preflight answers."""
     return subprocess.run(
@@ -157,7 +162,7 @@ def test_what_the_application_refuses(faults, environment, words):
     [
         # A string where a list belongs would be taken apart into its letters.
         ({"postgresql_listen_addresses": "localhost"}, "`postgresql_listen_addresses` is no list"),
-        ({"redis_instances": {"a": {"port": 1}}}, "`redis_instances` lacks max_memory_mb, persis"),
+        ({"redis_instances": {"a": {"port": 1}}}, "`redis_instances` lacks max_memory_mb for a"),
         ({"redis_instances": {}}, "`redis_instances` lacks broker, cache, which the application"),
         ({"redis_instances": "broker"}, "`redis_instances` is no dict"),
         (
@@ -176,6 +181,34 @@ def test_what_the_application_refuses(faults, environment, words):
         ({"web_memory_max": 1024}, "`web_memory_max` is 1024, which its service"),
         ({"nginx_client_max_body_size": "10MB"}, "`nginx_client_max_body_size` is 10MB"),
         ({"metrics_celery_address": "127.0.0.1"}, "`metrics_celery_address` is 127.0.0.1, which"),
+        ({"prometheus_address": "127.0.0.1:99999"}, "`prometheus_address` is 127.0.0.1:99999"),
+        ({"prometheus_address": "127.0.0.1;x:9090"}, "`prometheus_address` is 127.0.0.1;x:9090"),
+        ({"prometheus_address": ""}, "`prometheus_address` is , which"),
+        ({"nginx_https_port": 0}, "`nginx_https_port` is 0, which"),
+        ({"nginx_http_port": 65536}, "`nginx_http_port` is 65536, which"),
+        ({"postgresql_database": "template1"}, "`postgresql_database` is template1"),
+        ({"postgresql_role": "postgres"}, "`postgresql_role` is postgres"),
+        ({"postgresql_memory_mb": -512}, "`postgresql_memory_mb` is -512"),
+        ({"postgresql_application_networks": ["10.0.0.0/99"]}, "holds 10.0.0.0/99: give"),
+        ({"worker_concurrency": 0}, "`worker_concurrency` is 0"),
+        ({"nginx_passwords_per_minute": 0}, "`nginx_passwords_per_minute` is 0"),
+        ({"nginx_prometheus_user": "a:b"}, "`nginx_prometheus_user` is a:b"),
+        ({"prometheus_retention_time": "0d"}, "`prometheus_retention_time` is 0d"),
+        ({"dashboards_directory": "/etc"}, "`dashboards_directory` is /etc"),
+        ({"alerts_cpu_high": 90}, "`alerts_cpu_high` is 90: it is a share"),
+        ({"alerts_http_latency_seconds": float("nan")}, "`alerts_http_latency_seconds` is nan"),
+        ({"alerts_slo_burn_1h": -1}, "`alerts_slo_burn_1h` is -1: give"),
+        ({"redis_bind": []}, "`redis_bind` is empty"),
+        *[
+            ({"redis_instances": {"broker": broker(**wrong)}}, words)
+            for wrong, words in (
+                ({"policy": "allkeys-lru"}, "lets the broker evict tasks"),
+                ({"policy": "nonsense"}, "says nonsense for policy of broker"),
+                ({"max_memory_mb": 0}, "says 0 for max_memory_mb of broker"),
+                ({"persistent": "maybe"}, "says maybe for persistent of broker"),
+                ({"save": 60}, "has the unknown save for broker"),
+            )
+        ],
     ],
 )
 def test_what_a_service_would_not_understand(settings, words):

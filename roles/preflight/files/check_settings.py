@@ -14,6 +14,7 @@ import importlib
 import ipaddress
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -28,14 +29,26 @@ OTHER_CONNECTIONS = 10
 # … and those that postgresql.conf reserves for the superuser and for the exporter.
 RESERVED_CONNECTIONS = 8
 
-DURATION = r"([0-9]+(ms|[smhdwy]))+"
+DURATION = r"(?=.*[1-9])([0-9]+(ms|[smhdwy]))+"
+PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # What the services themselves accept, by the names of the variables.
 FORMS = {
     r".+_memory_max": (r"[0-9]+[KMGT]|[0-9]{1,3}%|infinity", "512M"),
     r"nginx_client_max_body_size": (r"[0-9]+[kKmMgG]?", "10m"),
-    r"prometheus_retention_size": (r"[0-9]+[KMGTP]B", "10GB"),
+    r"prometheus_retention_size": (r"[1-9][0-9]*[KMGTP]B", "10GB"),
     r"(prometheus|alertmanager|alerts)_.*(time|interval|wait|recovery)": (DURATION, "15s"),
-    r".+_address": (r"[^\s:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}|", "127.0.0.1:9090"),
+    r".+_address": (rf"([\w.-]+|\*|\[[0-9a-fA-F:]+\]):{PORT}|", "127.0.0.1:9090"),
+    r".+_port": (PORT, "8443"),
+    r"postgresql_(database|role)": (r"(?!postgres$|template[01]$)[A-Za-z_][\w-]{0,62}", "jewelry"),
+    r"nginx_prometheus_user": (r"[\w.@-]+", "admin"),
+    r"(dashboards|nginx_static)_directory": (r"(/(?!etc/|\.)[\w.-]+){2,}", "/srv/jewelry/static"),
+    r"worker_concurrency|\w+_memory_mb|nginx_\w+_per_(second|minute)": (r"[1-9][0-9]*", "2"),
+}
+REDIS_FORMS = {
+    "port": (PORT, "6379"),
+    "max_memory_mb": (r"[1-9][0-9]*", "256"),
+    "policy": (r"noeviction|(allkeys|volatile)-(lru|lfu|random)|volatile-ttl", "allkeys-lru"),
+    "persistent": (r"True|False", "true"),
 }
 # Addresses and ports on which something listens; others name the same ones, to be called.
 LISTENING = re.compile(
@@ -101,8 +114,9 @@ def alert_names(roles):
 def forms(settings, roles):
     """Yield the variables whose service would not understand them."""
     for name, value in settings.items():
+        nowhere = str(value) == "" and LISTENING.fullmatch(name)
         for pattern, (form, example) in FORMS.items():
-            if re.fullmatch(pattern, name) and not re.fullmatch(form, str(value)):
+            if re.fullmatch(pattern, name) and (nowhere or not re.fullmatch(form, str(value))):
                 yield f"`{name}` is {value}, which its service refuses (example: {example})"
     known = alert_names(roles) | {alert["alert"] for alert in settings.get("alerts_extra", [])}
     for name in ("alerts_for", "alerts_keep_firing_for"):
@@ -112,18 +126,45 @@ def forms(settings, roles):
             if alert not in known:
                 yield f"`{name}` names {alert}, which is no alert: see docs/runbooks/"
     for name, instance in settings["redis_instances"].items():
-        if missing := {"port", "max_memory_mb", "policy", "persistent"} - set(instance):
-            yield f"`redis_instances` lacks {', '.join(sorted(missing))} for {name}"
-        for key in {"port", "max_memory_mb"} & set(instance):
-            if not re.fullmatch("[0-9]+", str(instance[key])):
-                yield f"`redis_instances` says {instance[key]} for {key} of {name}: give a number"
+        if not re.fullmatch("[a-z][a-z0-9-]*", name):
+            yield f"`redis_instances` has the name {name}: use small letters and digits"
+        for key in sorted(REDIS_FORMS.keys() ^ instance.keys()):
+            word = "lacks" if key in REDIS_FORMS else "has the unknown"
+            yield f"`redis_instances` {word} {key} for {name}"
+        for key in sorted(REDIS_FORMS.keys() & instance.keys()):
+            form, example = REDIS_FORMS[key]
+            if not re.fullmatch(form, str(instance[key])):
+                yield (
+                    f"`redis_instances` says {instance[key]} for {key} of {name}, which Redis"
+                    f" refuses (example: {example})"
+                )
+    if settings["redis_instances"].get("broker", {}).get("policy", "noeviction") != "noeviction":
+        yield "`redis_instances` lets the broker evict tasks: set its policy to noeviction"
+    if not settings.get("redis_bind", True):
+        yield "`redis_bind` is empty: give the addresses to listen on, such as 127.0.0.1"
     if missing := {"broker", "cache"} - set(settings["redis_instances"]):
         yield f"`redis_instances` lacks {', '.join(sorted(missing))}, which the application needs"
-    for network in settings.get("firewall_ssh_from", []):
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            yield f"`firewall_ssh_from` holds {network}: give a network such as 192.0.2.0/24"
+    for name in ("firewall_ssh_from", "postgresql_application_networks"):
+        for network in settings.get(name, []):
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                yield f"`{name}` holds {network}: give a network such as 192.0.2.0/24"
+
+
+def numbers(settings, roles):
+    """Yield thresholds that nothing could pass; what is a share by default stays one."""
+    for name, option in options(roles).items():
+        if name not in settings or not name.startswith("alerts_"):
+            continue
+        if option["type"] not in ("int", "float"):
+            continue
+        value, default = float(settings[name]), option.get("default")
+        is_share = isinstance(default, float) and default < 1 and not name.endswith("_seconds")
+        if is_share and not 0 <= value <= 1:
+            yield f"`{name}` is {value:g}: it is a share from 0 to 1, such as {default}"
+        elif not 0 <= value < math.inf:
+            yield f"`{name}` is {value:g}: give a number of 0 or more"
 
 
 def ports(settings, ssh):
@@ -162,7 +203,12 @@ def references(settings):
 
 
 def names(settings, domain):
-    """Yield that the site would not answer to its own name."""
+    """Yield that the site has no possible name, or would not answer to its own."""
+    if re.fullmatch(r"[0-9.]+", domain):
+        try:
+            ipaddress.ip_address(domain)
+        except ValueError:
+            yield f"`jewelry_domain` is {domain}, which is neither a name nor an address"
     served = settings.get("nginx_server_names", [domain])
     if domain not in served:
         yield (
@@ -282,7 +328,7 @@ def of_roles(settings, roles, machine, domain, ssh=22):
     """Return what is wrong with the roles' variables; what cannot be read is named first."""
     return (
         list(types(settings, options(roles)))
-        or list(forms(settings, roles))
+        or [*forms(settings, roles), *numbers(settings, roles)]
         or [
             *ports(settings, ssh),
             *references(settings),
