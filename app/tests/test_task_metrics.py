@@ -131,6 +131,27 @@ def test_a_task_that_is_rejected(counted):
     eventually(lambda: counted(unwanted) == expected)
 
 
+def test_tasks_that_the_worker_does_not_know_or_cannot_read(worker):
+    """The name that a message has makes no series: anybody could have invented it."""
+
+    def refused() -> list[tuple[dict[str, str], float]]:
+        samples = worker.families()["celery_task_rejected"].samples
+        own = ("apps.", "tests.")
+        return [(s.labels, s.value) for s in samples if not s.labels["name"].startswith(own)]
+
+    labels = {"name": "unknown", "hostname": NODE, "queue_name": "celery"}
+    assert refused() == [(labels, 0)]
+    app.send_task("of.an.older.release")
+    eventually(lambda: refused() == [(labels, 1)])
+    with app.producer_pool.acquire(block=True) as producer:
+        producer.publish({"no": "task"}, routing_key="celery")
+    eventually(lambda: refused() == [(labels, 2)])
+    with app.producer_pool.acquire(block=True) as producer:
+        headers = {"task": fine.name, "id": "x"}
+        producer.publish("no arguments", routing_key="celery", headers=headers)
+    eventually(lambda: refused() == [(labels, 3)])
+
+
 def test_a_task_that_is_tried_again(counted):
     again.delay()
     expected = {"received": 3, "started": 3, "retried": 2, "succeeded": 1}

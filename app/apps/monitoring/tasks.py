@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from apps.monitoring import sharing
 
 LABELS = ("name", "hostname", "queue_name")
+UNKNOWN = "unknown"  # the name of all tasks that the worker does not know or cannot read
 SENT_AT = "jewelry_sent_at"  # message header: when it was published, seconds since the epoch
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -32,7 +33,7 @@ retried = Counter("celery_task_retried", "Runs that ended in a retry.", LABELS)
 revoked = Counter("celery_task_revoked", "Tasks cancelled or expired before they ended.", LABELS)
 rejected = Counter(
     "celery_task_rejected",
-    "Tasks given back to the broker: by themselves, or because their process died.",
+    "Tasks given back to the broker: by themselves, because their process died, or as unknown.",
     LABELS,
 )
 runtime = Histogram(
@@ -72,6 +73,8 @@ def connect() -> None:
         (signals.task_failure, _failed),
         (signals.task_retry, _retried),
         (signals.task_revoked, _revoked),
+        (signals.task_unknown, _refused),
+        (signals.task_rejected, _refused),
         (signals.task_postrun, _ended),
     ):
         signal.connect(receiver, dispatch_uid=f"metrics-{receiver.__name__}")
@@ -114,6 +117,8 @@ def _worker_set_up(sender: str, instance: Any, **kwargs) -> None:
             metric.labels(*labels)
         failed.labels(*labels, "")
         sent.labels(name, platform.node(), queue)
+    for queue in instance.app.amqp.queues:
+        rejected.labels(UNKNOWN, _node, queue)
 
 
 def _process_started(**kwargs) -> None:
@@ -158,6 +163,10 @@ def _retried(sender: Task, request: Any, **kwargs) -> None:
 
 def _revoked(sender: Task, request: Any, **kwargs) -> None:
     revoked.labels(*labels_of(sender.name, request)).inc()
+
+
+def _refused(message: Any, **kwargs) -> None:
+    rejected.labels(*labels_of(UNKNOWN, message)).inc()
 
 
 def _ended(sender: Task, task_id: str, **kwargs) -> None:
