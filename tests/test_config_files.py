@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,51 @@ def test_a_file_that_is_refused_leaves_the_old_one(tmp_path, config_files):
     assert f"{path} stays as it is, for the new one is refused: wrong name" in refused["msg"]
     assert [one.name for one in Path(path).parent.iterdir()] == ["shop.conf"]
     assert Path(path).read_text() == "name = Aurum\n"
+
+
+def test_a_file_that_is_refused_takes_those_before_it_back(tmp_path, config_files):
+    etc = tmp_path / "machine/etc/shop"
+    paths = [etc / name for name in ("shop.conf", "mail.tmpl", "link", "note")]
+    shop, mail, link, note = ({"path": str(path)} for path in paths)
+    link["content"] = note["content"] = "written here\n"
+    config_files(files=[shop, mail])
+    (etc / "link").symlink_to("nowhere")
+    # Its check sees that the files before it are there.
+    last = {
+        "path": f"{etc}/last",
+        "content": "",
+        "validate": f"sh -c '! grep Luna {etc}/shop.conf'",
+    }
+    before = {path: path.lstat() for path in etc.iterdir()}
+
+    refused = config_files(
+        files=[shop | {"mode": "0600"}, mail | {"mode": "0600"}, link, note, last], shop="Luna"
+    )
+
+    assert "name = Luna" in refused["msg"]
+    assert {path: path.lstat()[:6] for path in etc.iterdir()} == {
+        path: status[:6] for path, status in before.items()
+    }
+    assert (etc / "shop.conf").read_text() == "name = Aurum\n"
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_ones(tmp_path, config_files, monkeypatch):
+    """A limit on the size of files stands for the disk: its error names no file either."""
+    monkeypatch.setenv("ANSIBLE_PIPELINING", "true")  # or the module itself would be too large
+    etc = tmp_path / "machine/etc"
+    files = [f"{etc}/shop/shop.conf", {"path": f"{etc}/large", "content": "{{ 'x' * 2097152 }}"}]
+    config_files(files=files[:1])
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    try:
+        failed = config_files(files=files, shop="Luna")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert f"File too large: '{etc}/large'" in failed["msg"]
+    assert [path.name for path in etc.rglob("*")] == ["shop", "shop.conf"]
+    assert (etc / "shop/shop.conf").read_text() == "name = Aurum\n"
 
 
 def test_what_was_changed_by_hand_is_put_right(tmp_path, config_files):

@@ -2,6 +2,7 @@
 """Ansible's module `config_files`; the action of the same name gives it what it needs."""
 
 import base64
+import contextlib
 import grp
 import hashlib
 import os
@@ -19,8 +20,9 @@ description:
     step. C(template) and C(copy) need one for each file and each folder.
   - A file's source has the path of the file itself, below C(templates) with the suffix C(.j2),
     or below C(files).
-  - A file that a program can check replaces the old one only if the program accepts it. A secret
-    is never readable by others, not even while it is written.
+  - A file that a program can check replaces the old one only if the program accepts it. If one file
+    is refused or cannot be written, all files stay as they were. A secret is never readable by
+    others, not even while it is written.
 options:
   files:
     description:
@@ -104,6 +106,10 @@ class Missing(Exception):
     """A user or a group that is not there; in check mode it would have been made before."""
 
 
+class Refused(Exception):
+    """A file that its check does not accept."""
+
+
 def wanted(entry):
     """Return the numbers of owner and group and the mode that an entry is to have."""
     owner, group = entry["owner"], entry["group"]
@@ -146,6 +152,12 @@ def attributes_change(entry):
     return {"path": entry["path"], "before": shown(present(entry["path"])), "after": after}
 
 
+def change_attributes(path, owner, group, mode):
+    """Give a file its owner, group and mode."""
+    os.chown(path, owner, group)
+    path.chmod(mode)
+
+
 def make_folders(module, folders, act):
     """Make the folders and give them their attributes; return the changes."""
     changes = []
@@ -156,13 +168,23 @@ def make_folders(module, folders, act):
         changes.append(attributes_change(folder))
         if act:
             path.mkdir(parents=True, exist_ok=True)
-            owner, group, mode = wanted(folder)
-            os.chown(path, owner, group)
-            path.chmod(mode)
+            change_attributes(path, *wanted(folder))
     return changes
 
 
-def write(module, file):
+def keep_old(path, undo, end):
+    """Let `undo` bring back what is there now, by a second link to it that `end` removes."""
+    old = path.with_name(f".{path.name}.old")
+    old.unlink(missing_ok=True)
+    if present(path):
+        end.callback(old.unlink, missing_ok=True)
+        os.link(path, old, follow_symlinks=False)
+        undo.callback(old.replace, path)
+    else:
+        undo.callback(path.unlink, missing_ok=True)
+
+
+def write(module, file, undo, end):
     """Put a file in the place of the old one, whole and with its attributes, if it is valid."""
     path = Path(file["path"])
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -171,37 +193,41 @@ def write(module, file):
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(base64.b64decode(file["content"]))
-        os.chown(new, owner, group)
-        Path(new).chmod(mode)
+        change_attributes(Path(new), owner, group, mode)
         if file["validate"]:
             code, out, error = module.run_command(file["validate"].replace("%s", new))
             if code:
                 said = f"{out}{error}".replace(new, file["path"]).strip()
-                module.fail_json(msg=f"{path} stays as it is, for the new one is refused: {said}")
+                raise Refused(f"{path} stays as it is, for the new one is refused: {said}")
+        keep_old(path, undo, end)
         Path(new).replace(path)
+    except OSError as error:  # that of a full disk names no file
+        error.filename = error.filename or file["path"]
+        raise
     finally:
         Path(new).unlink(missing_ok=True)
 
 
 def write_files(module, files, act):
-    """Write the files that differ; return the changes."""
+    """Write the files that differ, all or none; return the changes."""
     changes = []
-    for file in files:
-        path = Path(file["path"])
-        old = path.read_bytes() if path.is_file() and not path.is_symlink() else None
-        if old is None or hashlib.sha256(old).hexdigest() != file["checksum"]:
-            change = {"path": file["path"], "content": True}
-            if module._diff and not file["secret"]:
-                change["before"] = (old or b"").decode(errors="replace")
-            changes.append(change)
-            if act:
-                write(module, file)
-        elif differs(file):
-            changes.append(attributes_change(file))
-            if act:
-                owner, group, mode = wanted(file)
-                os.chown(path, owner, group)
-                path.chmod(mode)
+    with contextlib.ExitStack() as end, contextlib.ExitStack() as undo:
+        for file in files:
+            path = Path(file["path"])
+            old = path.read_bytes() if path.is_file() and not path.is_symlink() else None
+            if old is None or hashlib.sha256(old).hexdigest() != file["checksum"]:
+                change = {"path": file["path"], "content": True}
+                if module._diff and not file["secret"]:
+                    change["before"] = (old or b"").decode(errors="replace")
+                changes.append(change)
+                if act:
+                    write(module, file, undo, end)
+            elif differs(file):
+                changes.append(attributes_change(file))
+                if act:
+                    undo.callback(change_attributes, path, *present(path))
+                    change_attributes(path, *wanted(file))
+        undo.pop_all()
     return changes
 
 
@@ -249,7 +275,7 @@ def main():
             *remove(others(module.params["only"], keep), act),
             *remove(map(Path, module.params["absent"]), act),
         ]
-    except (Missing, OSError) as error:
+    except (Missing, Refused, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changes), changes=changes)
 
