@@ -32,6 +32,16 @@ def test_every_error_of_nginx_has_words():
     assert values("error_detail") - {"default"} <= codes
 
 
+def test_what_does_not_answer_is_named():
+    """Behind nginx the application is one of several."""
+    details = re.search(r"map \$status \$error_detail {(.+?)\n    }", CONF, re.DOTALL)[1]
+    assert len(re.findall(r'50[234] "\$asked_service ', details)) == 3
+    paths = set(re.findall(r"location (?:= )?(/(?:prometheus|grafana)/)", CONF))
+    named = re.search(r"map \$request_uri \$asked_service {(.+?)\n    }", CONF, re.DOTALL)[1]
+    assert paths <= set(re.findall(r'"~\^(\S+)" \w+;', named))
+    assert len(paths) == 2
+
+
 def test_no_client_makes_an_error_of_the_server():
     """An unknown Transfer-Encoding is 501 to nginx, an unknown version 505: alerts count 5xx."""
     servers = CONF[CONF.index("    server {") :].split("    server {")[1:]

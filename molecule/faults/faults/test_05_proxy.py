@@ -183,6 +183,19 @@ def test_without_the_application_nginx_answers_at_once(host, ask, url):
     assert json.loads(logged)["method"] == "POST"  # though nginx itself asked for the page
 
 
+def test_nginx_names_what_does_not_answer(host, ask, url, password):
+    """Only the dashboards need Alertmanager: the site is well."""
+    host.check_output("systemctl stop prometheus-alertmanager")
+    try:
+        status, _, text = ask(f"{password} {url}/prometheus/alertmanager/api/v2/silences")
+    finally:
+        host.check_output("systemctl start prometheus-alertmanager")
+    assert status == 502
+    assert "Alertmanager does not answer just now." in text
+    ready = "until curl -sf http://127.0.0.1:9093/-/ready; do sleep 0.5; done"
+    host.check_output(f"timeout 30 sh -c '{ready}'")
+
+
 # -- Tries at a password
 
 
