@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import SERVICES
+from conftest import POSTGRESQL_VERSION, SERVICES
 
 MACHINE = "platform-operator"
 NAME = "shop.example.org"
@@ -270,3 +270,37 @@ def test_key_that_does_not_fit_is_refused_before_anything_is_changed(visit, as_r
     # A restart reads the key again, as the next boot will.
     as_root.check_output("systemctl restart nginx")
     assert visit(f"{SITE}/readyz").status == 200
+
+
+def test_another_name_of_the_database_is_refused_until_the_data_have_it(as_root, play):
+    clients = f"sha256sum /etc/postgresql/{POSTGRESQL_VERSION}/main/pg_hba.conf"
+    psql = "runuser -u postgres -- psql --no-psqlrc --quiet"
+    before = as_root.check_output(clients)
+
+    def run(*arguments):
+        done = play(INVENTORY, "site.yml", "--tags", "postgresql", *arguments)
+        return done.returncode, " ".join(done.stdout.split())
+
+    for option, words in (
+        ("database=Shop-Two", 'ALTER DATABASE "store" RENAME TO "Shop-Two"'),
+        ("role=trader", 'ALTER ROLE "keeper" RENAME TO "trader"'),
+    ):
+        status, said = run("-e", f"postgresql_{option}")
+        assert status != 0
+        assert words in said
+        assert "changed=0" in said
+    assert as_root.check_output(clients) == before
+
+    other = ("--check", "-e", "postgresql_database=Shop-Two")
+    as_root.check_output(f"{psql} -c 'CREATE DATABASE \"Shop-Two\"'")
+    try:
+        empty, _ = run(*other)
+        as_root.check_output(
+            f"{psql} Shop-Two -c 'CREATE TABLE django_migrations ()'"
+            " -c 'ALTER TABLE django_migrations OWNER TO keeper'"
+        )
+        filled, said = run(*other)
+    finally:
+        as_root.check_output(f"{psql} -c 'DROP DATABASE \"Shop-Two\"'")
+    assert empty != 0
+    assert filled == 0, said
