@@ -157,6 +157,19 @@ def test_what_the_application_refuses(faults, environment, words):
     assert words in said
 
 
+NAS = {"host": "nas", "address": "192.0.2.1:9100"}
+
+
+def extra(targets):
+    """Return the setting of more targets for job node."""
+    return {"prometheus_extra_targets": {"node": targets}}
+
+
+def test_targets_with_labels_of_their_own_are_right():
+    redis = {"__metrics_path__": "/scrape", "__param_target": "redis://a:1", "rack": 5}
+    assert of_roles(**extra([NAS, NAS | redis])) == []
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -170,6 +183,23 @@ def test_what_the_application_refuses(faults, environment, words):
             "`redis_instances` says x for port of a",
         ),
         ({"firewall_ssh_from": ["999.1.1.1"]}, "`firewall_ssh_from` holds 999.1.1.1: give"),
+        (
+            extra("192.0.2.1:9100"),
+            "`prometheus_extra_targets` has no list of targets for node (exa",
+        ),
+        (extra(["192.0.2.1:9100"]), "`prometheus_extra_targets` has no list of targets for node"),
+        (
+            extra([NAS | {"host": ""}]),
+            "`prometheus_extra_targets` has a target of node without host",
+        ),
+        (extra([{"host": "nas"}]), "has a target of node without address (example: {node: [{host:"),
+        (extra([NAS | {"my-label": 5}]), "has the label my-label for a target of node: a label's"),
+        (extra([NAS | {"__address__": "x"}]), "has the label __address__ for a target of node"),
+        (extra([NAS | {"team": ["x"]}]), "has no text for the label team of a target of node"),
+        (
+            {"prometheus_targets": {"node": [NAS | {"9": "x"}]}},
+            "`prometheus_targets` has the label 9 for",
+        ),
         ({"worker_concurrency": "many"}, "`worker_concurrency` is no int, such as 2"),
         ({"alerts_cpu_high": "90%"}, "`alerts_cpu_high` is no float, such as 0.9"),
         ({"prometheus_retention_time": 30}, "`prometheus_retention_time` is 30, which its service"),

@@ -55,6 +55,11 @@ LISTENING = re.compile(
     r"(alertmanager|prometheus|grafana|\w+_exporter|nginx_local|metrics_(django|celery))_address"
     r"|(nginx_https?|postgresql)_port"
 )
+# Names of labels; those with two underscores are Prometheus's own, of which these are for targets.
+LABEL = re.compile(
+    r"(?!__)[a-zA-Z_]\w*|__param_\w+|__(metrics_path|scheme|scrape_interval|scrape_timeout)__",
+    re.ASCII,
+)
 # Seconds: rules look at the last minute, and a rate needs two samples in it.
 SCRAPED_WITHIN = 30
 
@@ -111,6 +116,29 @@ def alert_names(roles):
     return {alert["alert"] for alerts in files for alert in alerts}
 
 
+def targets(settings):
+    """Yield the targets that Prometheus would refuse, which has one file for all of them."""
+    for name in ("prometheus_targets", "prometheus_extra_targets"):
+        for job, found in settings.get(name, {}).items():
+            example = f'{{{job}: [{{host: nas, address: "192.0.2.20:9100"}}]}}'
+            if not (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
+                yield f"`{name}` has no list of targets for {job} (example: {example})"
+                continue
+            for one in found:
+                for key in ("host", "address"):
+                    if not (isinstance(one.get(key), str) and one[key]):
+                        yield f"`{name}` has a target of {job} without {key} (example: {example})"
+                for label, value in one.items():
+                    if not LABEL.fullmatch(str(label)):
+                        yield (
+                            f"`{name}` has the label {label} for a target of {job}: a label's name"
+                            " has letters, digits and _ only, begins with none of the digits, and"
+                            " with __ only if it is __param_<name>, __metrics_path__ or __scheme__"
+                        )
+                    elif not isinstance(value, str | int | float):
+                        yield f"`{name}` has no text for the label {label} of a target of {job}"
+
+
 def forms(settings, roles):
     """Yield the variables whose service would not understand them."""
     for name, value in settings.items():
@@ -144,6 +172,7 @@ def forms(settings, roles):
         yield "`redis_bind` is empty: give the addresses to listen on, such as 127.0.0.1"
     if missing := {"broker", "cache"} - set(settings["redis_instances"]):
         yield f"`redis_instances` lacks {', '.join(sorted(missing))}, which the application needs"
+    yield from targets(settings)
     for name in ("firewall_ssh_from", "postgresql_application_networks"):
         for network in settings.get(name, []):
             try:
