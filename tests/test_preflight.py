@@ -104,6 +104,10 @@ def faults():
     return found
 
 
+def test_an_alert_may_end_at_once():
+    assert of_roles(alerts_for={"CPUBusy": "0s"}, alerts_keep_firing_for={"CPUBusy": "0s"}) == []
+
+
 def test_defaults_are_right(faults):
     assert faults() == []
 

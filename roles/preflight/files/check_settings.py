@@ -29,12 +29,13 @@ OTHER_CONNECTIONS = 10
 # … and those that postgresql.conf reserves for the superuser and for the exporter.
 RESERVED_CONNECTIONS = 8
 
-DURATION = r"(?=.*[1-9])([0-9]+(ms|[smhdwy]))+"
+DURATION = r"([0-9]+(ms|[smhdwy]))+"
 PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # What the services themselves accept, by the names of the variables.
 FORMS = {
     r".+_memory_max": (r"[0-9]+[KMGT]|[0-9]{1,3}%|infinity", "512M"),
     r"nginx_client_max_body_size": (r"[0-9]+[kKmMgG]?", "10m"),
+    r"prometheus_retention_time": (rf"(?=.*[1-9]){DURATION}", "30d"),
     r"prometheus_retention_size": (r"[1-9][0-9]*[KMGTP]B", "10GB"),
     r"(prometheus|alertmanager|alerts)_.*(time|interval|wait|recovery)": (DURATION, "15s"),
     r".+_address": (rf"([\w.-]+|\*|\[[0-9a-fA-F:]+\]):{PORT}|", "127.0.0.1:9090"),
